@@ -1,0 +1,12 @@
+-- id: row_outside_bounds
+-- summary: rows outside the bounds that were given
+-- why: They are counted, and nothing else is said of them.
+-- grain: series
+-- severity: info
+-- repair: Widen --from and --until if they belong to the verdict.
+-- reads: series_facts
+-- message: {side}: {rows} rows of {series} lie outside the bounds and were not judged
+
+SELECT side, series, rows
+FROM series_facts
+WHERE kind = 'row_outside_bounds'

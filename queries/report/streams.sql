@@ -1,0 +1,20 @@
+-- id: streams
+-- summary: The streams of a run: verdict, reason and counts.
+-- parameters: run = latest
+-- reads: streams
+SELECT
+    stream,
+    mode,
+    verdict,
+    reason,
+    original_rows,
+    backfill_rows,
+    matched_keys,
+    missing_keys,
+    unexpected_keys,
+    mismatched_keys,
+    duplicate_keys,
+    gaps
+FROM streams
+WHERE run = $run
+ORDER BY CASE verdict WHEN 'fail' THEN 0 WHEN 'incomplete' THEN 1 ELSE 2 END, stream

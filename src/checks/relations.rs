@@ -1,0 +1,300 @@
+//! The small canonical relations that the checks read. Their columns are described in `queries/AUTHORING.md`.
+
+use arrow::error::ArrowError;
+use arrow::record_batch::RecordBatch;
+
+use super::continuity::{Continuity, Range};
+use super::localise::Localised;
+use super::manifest::ManifestFact;
+use super::screen::{Screened, rules_of};
+use crate::domain::{Instant, Severity, Side};
+use crate::findings::AcceptUse;
+use crate::findings::columns::{batch, count, end, flag, integer, sequence, start, text};
+use crate::staging::{Prepared, SchemaFactKind};
+
+/// Everything the passes left of one stream.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "one part for each pass")]
+pub struct RelationInput<'a> {
+    pub prepared: &'a Prepared,
+    pub screened: &'a Screened,
+    pub localised: &'a Localised,
+    pub continuity: &'a Continuity,
+    pub manifests: &'a [ManifestFact],
+    /// Known only once the other checks have run.
+    pub accepts: &'a [AcceptUse],
+    pub most: usize,
+}
+
+fn time_ends(range: Range) -> (Option<Instant>, Option<Instant>) {
+    match range {
+        Range::Time(from, until) => (Some(Instant(from)), Some(Instant(until))),
+        Range::Sequence(_, _) => (None, None),
+    }
+}
+
+fn sequence_ends(range: Range) -> (Option<i128>, Option<i128>) {
+    match range {
+        Range::Sequence(from, until) => (Some(from), Some(until)),
+        Range::Time(_, _) => (None, None),
+    }
+}
+
+fn kind_of(range: Range) -> &'static str {
+    match range {
+        Range::Time(_, _) => "time",
+        Range::Sequence(_, _) => "sequence",
+    }
+}
+
+/// The relations by name.
+///
+/// # Errors
+/// Arrow could not build one.
+pub fn relations(input: &RelationInput<'_>) -> Result<Vec<(&'static str, RecordBatch)>, ArrowError> {
+    Ok(vec![
+        ("stream", stream(input)?),
+        ("sides", sides(input)?),
+        ("schema_facts", schema_facts(input)?),
+        ("series_facts", series_facts(input)?),
+        ("windows", windows(input)?),
+        ("spans", spans(input.continuity)?),
+        ("gaps", gaps(input.continuity)?),
+        ("sequence_facts", sequence_facts(input.continuity)?),
+        ("seams", seams(input.continuity)?),
+        ("differences", differences(input.localised)?),
+        ("violations", violations(input)?),
+        ("files", files(input.manifests)?),
+        ("accepts", accepts(input.accepts)?),
+    ])
+}
+
+fn stream(input: &RelationInput<'_>) -> Result<RecordBatch, ArrowError> {
+    let stream = &input.prepared.stream;
+    batch(vec![
+        ("name", text([Some(stream.name.as_str())])),
+        ("mode", text([Some(stream.mode.as_str())])),
+        ("window", text([stream.window.map(|window| window.to_string())])),
+        ("has_bounds", flag([!stream.bounds.is_open()])),
+        ("digest", text([stream.digest.map(|algorithm| algorithm.as_str())])),
+    ])
+}
+
+fn sides(input: &RelationInput<'_>) -> Result<RecordBatch, ArrowError> {
+    let of = input.screened.sides.iter();
+    let digest = |side: Side| input.continuity.digests.iter().find(|(known, _)| *known == side).map(|(_, digest)| digest.clone());
+    batch(vec![
+        ("side", text(of.clone().map(|side| Some(side.side.as_str())))),
+        ("rows", count(of.clone().map(|side| Some(side.rows())))),
+        ("rows_read", count(of.clone().map(|side| Some(side.rows_read)))),
+        ("checksum", text(of.clone().map(|side| Some(side.total().to_hex())))),
+        ("digest", text(of.map(|side| digest(side.side)))),
+    ])
+}
+
+fn schema_facts(input: &RelationInput<'_>) -> Result<RecordBatch, ArrowError> {
+    let facts = &input.prepared.schema_facts;
+    let lost = |column: &str| -> u64 {
+        let place = input.prepared.paired.iter().position(|paired| paired.name == column);
+        place.map_or(0, |place| input.screened.sides.iter().map(|side| side.lost[place]).sum())
+    };
+    let of = facts.iter();
+    batch(vec![
+        (
+            "kind",
+            text(of.clone().map(|fact| {
+                Some(match fact.kind {
+                    SchemaFactKind::Missing => "missing",
+                    SchemaFactKind::Unexpected => "unexpected",
+                    SchemaFactKind::Mismatch => "mismatch",
+                    SchemaFactKind::Converted => "converted",
+                })
+            })),
+        ),
+        ("column_name", text(of.clone().map(|fact| Some(&fact.column)))),
+        ("original_type", text(of.clone().map(|fact| fact.original_type.as_ref()))),
+        ("backfill_type", text(of.clone().map(|fact| fact.backfill_type.as_ref()))),
+        ("note", text(of.clone().map(|fact| Some(&fact.note)))),
+        ("lossy_side", text(of.clone().map(|fact| fact.lossy.map(Side::as_str)))),
+        ("lost_values", count(of.map(|fact| fact.lossy.map(|_| lost(&fact.column))))),
+    ])
+}
+
+fn series_facts(input: &RelationInput<'_>) -> Result<RecordBatch, ArrowError> {
+    let of = input.continuity.series.iter();
+    batch(vec![
+        ("kind", text(of.clone().map(|fact| Some(fact.kind)))),
+        ("side", text(of.clone().map(|fact| fact.side.map(Side::as_str)))),
+        ("series", text(of.clone().map(|fact| (!fact.series.is_empty()).then_some(&fact.series)))),
+        ("rows", count(of.clone().map(|fact| Some(fact.rows)))),
+        ("from_time", start(of.clone().map(|fact| fact.from))),
+        ("until_time", end(of.map(|fact| fact.until))),
+    ])
+}
+
+fn windows(input: &RelationInput<'_>) -> Result<RecordBatch, ArrowError> {
+    let of = input.continuity.windows.iter();
+    batch(vec![
+        ("series", text(of.clone().map(|fact| Some(&fact.series)))),
+        ("window_start", start(of.clone().map(|fact| fact.window.map(|window| window.start)))),
+        ("window_end", end(of.clone().map(|fact| fact.window.map(|window| window.end)))),
+        ("original_rows", count(of.clone().map(|fact| fact.rows[0]))),
+        ("backfill_rows", count(of.clone().map(|fact| fact.rows[1]))),
+        ("original_checksum", text(of.clone().map(|fact| fact.checksums[0].as_ref()))),
+        ("backfill_checksum", text(of.clone().map(|fact| fact.checksums[1].as_ref()))),
+        ("original_digest", text(of.clone().map(|fact| fact.digests[0].as_ref()))),
+        ("backfill_digest", text(of.clone().map(|fact| fact.digests[1].as_ref()))),
+        ("status", text(of.map(|fact| Some(fact.status)))),
+    ])
+}
+
+fn spans(continuity: &Continuity) -> Result<RecordBatch, ArrowError> {
+    let of = continuity.spans.iter();
+    batch(vec![
+        ("series", text(of.clone().map(|fact| Some(&fact.series)))),
+        ("side", text(of.clone().map(|fact| Some(fact.whose.as_str())))),
+        ("kind", text(of.clone().map(|fact| Some(kind_of(fact.range))))),
+        ("from_time", start(of.clone().map(|fact| time_ends(fact.range).0))),
+        ("until_time", end(of.clone().map(|fact| time_ends(fact.range).1))),
+        ("from_sequence", sequence(of.clone().map(|fact| sequence_ends(fact.range).0))),
+        ("until_sequence", sequence(of.clone().map(|fact| sequence_ends(fact.range).1))),
+        ("rows", count(of.map(|fact| Some(fact.rows)))),
+    ])
+}
+
+fn gaps(continuity: &Continuity) -> Result<RecordBatch, ArrowError> {
+    let of = continuity.gaps.iter();
+    let duration = |range| match range {
+        Range::Time(from, until) => i64::try_from((until - from) / 1_000_000).ok(),
+        Range::Sequence(_, _) => None,
+    };
+    batch(vec![
+        ("series", text(of.clone().map(|fact| Some(&fact.series)))),
+        ("side", text(of.clone().map(|fact| Some(fact.whose.as_str())))),
+        ("kind", text(of.clone().map(|fact| Some(kind_of(fact.range))))),
+        ("status", text(of.clone().map(|fact| Some(fact.status)))),
+        ("from_time", start(of.clone().map(|fact| time_ends(fact.range).0))),
+        ("until_time", end(of.clone().map(|fact| time_ends(fact.range).1))),
+        ("from_sequence", sequence(of.clone().map(|fact| sequence_ends(fact.range).0))),
+        ("until_sequence", sequence(of.clone().map(|fact| sequence_ends(fact.range).1))),
+        ("duration_ms", integer(of.clone().map(|fact| duration(fact.range)))),
+        ("missing_estimate", integer(of.clone().map(|fact| i64::try_from(fact.missing_estimate).ok()))),
+        ("judged", flag(of.map(|fact| fact.judged))),
+    ])
+}
+
+fn sequence_facts(continuity: &Continuity) -> Result<RecordBatch, ArrowError> {
+    let of = continuity.sequences.iter();
+    batch(vec![
+        ("kind", text(of.clone().map(|fact| Some(fact.kind)))),
+        ("side", text(of.clone().map(|fact| Some(fact.side.as_str())))),
+        ("series", text(of.clone().map(|fact| Some(&fact.series)))),
+        ("from_sequence", sequence(of.clone().map(|fact| Some(fact.from_sequence)))),
+        ("until_sequence", sequence(of.clone().map(|fact| Some(fact.until_sequence)))),
+        ("from_time", start(of.clone().map(|fact| fact.from))),
+        ("until_time", end(of.clone().map(|fact| fact.until))),
+        ("rows", count(of.map(|fact| Some(fact.rows)))),
+    ])
+}
+
+fn seams(continuity: &Continuity) -> Result<RecordBatch, ArrowError> {
+    let of = continuity.seams.iter();
+    batch(vec![
+        ("kind", text(of.clone().map(|fact| Some(fact.kind)))),
+        ("series", text(of.clone().map(|fact| Some(&fact.series)))),
+        ("before", text(of.clone().map(|fact| fact.before.map(Side::as_str)))),
+        ("after", text(of.clone().map(|fact| fact.after.map(Side::as_str)))),
+        ("from_time", start(of.clone().map(|fact| time_ends(fact.range).0))),
+        ("until_time", end(of.clone().map(|fact| time_ends(fact.range).1))),
+        ("from_sequence", sequence(of.clone().map(|fact| sequence_ends(fact.range).0))),
+        ("until_sequence", sequence(of.clone().map(|fact| sequence_ends(fact.range).1))),
+        ("rows", count(of.map(|fact| fact.rows))),
+    ])
+}
+
+fn differences(localised: &Localised) -> Result<RecordBatch, ArrowError> {
+    let of = localised.differences.iter();
+    batch(vec![
+        ("ordinal", count((0..localised.differences.len()).map(|at| Some(at as u64)))),
+        ("class", text(of.clone().map(|d| Some(d.class)))),
+        ("kind", text(of.clone().map(|d| d.kind))),
+        ("severity", text(of.clone().map(|d| d.severity.map(Severity::as_str)))),
+        ("side", text(of.clone().map(|d| d.side.map(Side::as_str)))),
+        ("series", text(of.clone().map(|d| Some(&d.series)))),
+        ("key", text(of.clone().map(|d| (d.key != "{}").then_some(&d.key)))),
+        ("column_name", text(of.clone().map(|d| d.column.as_ref()))),
+        ("original_value", text(of.clone().map(|d| d.original_value.as_ref()))),
+        ("backfill_value", text(of.clone().map(|d| d.backfill_value.as_ref()))),
+        ("rows", count(of.clone().map(|d| Some(d.rows)))),
+        ("window_start", start(of.clone().map(|d| d.window.map(|window| window.start)))),
+        ("window_end", end(of.clone().map(|d| d.window.map(|window| window.end)))),
+        ("from_time", start(of.clone().map(|d| d.from))),
+        ("until_time", end(of.map(|d| d.until))),
+    ])
+}
+
+fn violations(input: &RelationInput<'_>) -> Result<RecordBatch, ArrowError> {
+    let mut ordinals = Vec::new();
+    let (mut rules, mut severities, mut kinds, mut sides) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut series, mut keys, mut times, mut expressions) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut windows = Vec::new();
+    for side in &input.screened.sides {
+        for (rule, tally) in rules_of(input.prepared, side.side).iter().zip(&side.rules) {
+            for (kind, samples) in [("violation", &tally.violating), ("unknown", &tally.unknown_rows)] {
+                for sample in samples.iter().take(input.most) {
+                    ordinals.push(Some(ordinals.len() as u64));
+                    rules.push(Some(rule.name.clone()));
+                    severities.push(Some(rule.severity.as_str()));
+                    kinds.push(Some(kind));
+                    sides.push(Some(side.side.as_str()));
+                    series.push(Some(sample.series.clone()));
+                    keys.push(Some(sample.key.clone()));
+                    times.push(sample.time.map(Instant));
+                    windows.push(sample.time.and_then(|at| input.screened.windowing.map(|w| w.window_of(Instant(at)))));
+                    expressions.push(Some(rule.assert.clone()));
+                }
+            }
+        }
+    }
+    batch(vec![
+        ("ordinal", count(ordinals)),
+        ("rule", text(rules)),
+        ("severity", text(severities)),
+        ("kind", text(kinds)),
+        ("side", text(sides)),
+        ("series", text(series)),
+        ("key", text(keys)),
+        ("from_time", start(times)),
+        ("window_start", start(windows.iter().map(|window| window.map(|window| window.start)))),
+        ("window_end", end(windows.iter().map(|window| window.map(|window| window.end)))),
+        ("expression", text(expressions)),
+    ])
+}
+
+fn files(manifests: &[ManifestFact]) -> Result<RecordBatch, ArrowError> {
+    let of = manifests.iter();
+    batch(vec![
+        ("kind", text(of.clone().map(|fact| Some(fact.kind)))),
+        ("side", text(of.clone().map(|fact| fact.side.map(Side::as_str)))),
+        ("file", text(of.clone().map(|fact| Some(&fact.file)))),
+        ("algorithm", text(of.clone().map(|fact| fact.algorithm.map(|a| a.as_str())))),
+        ("listed_digest", text(of.clone().map(|fact| fact.listed.as_ref()))),
+        ("found_digest", text(of.map(|fact| fact.found.as_ref()))),
+    ])
+}
+
+/// The acceptances and what they came to.
+///
+/// # Errors
+/// Arrow could not build it.
+pub fn accepts(accepts: &[AcceptUse]) -> Result<RecordBatch, ArrowError> {
+    let of = accepts.iter();
+    batch(vec![
+        ("accepted_check", text(of.clone().map(|used| Some(&used.accept.check)))),
+        ("place", text(of.clone().map(|used| Some(&used.accept.place)))),
+        ("reason", text(of.clone().map(|used| Some(&used.accept.reason)))),
+        ("expires", start(of.clone().map(|used| used.accept.expires))),
+        ("covered", count(of.clone().map(|used| Some(used.covered)))),
+        ("expired", flag(of.map(|used| used.expired))),
+    ])
+}

@@ -1,0 +1,287 @@
+//! `gapless verify`
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, ValueEnum};
+use serde_json::json;
+
+use super::arguments::{StreamArgs, default_memory, memory};
+use super::{fail, print, runtime, say_error, threads};
+use crate::error::{Error, Result, redacted};
+use crate::job::{FailOn, Job, RunOptions, Stream, build, load};
+use crate::progress::Progress;
+use crate::report::{OutputFormat, TextStyle, format_of, prepare_directory, render, store};
+use crate::verify::{Run, verify};
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:\n  \
+    gapless verify original/ backfill/ --key order_id --time ts --window 1h\n  \
+    gapless verify 'live/*.parquet' replay.csv --mode fill --key id --time ts --cadence 1m --series device\n  \
+    gapless verify data.parquet --key id --rule 'amount_not_negative: amount >= 0'\n  \
+    gapless verify --job gapless.toml --stream orders --format json --output result.json\n\n\
+    A path is a file, a directory (also Hive-partitioned), a glob in quotes or a file:// URL. Formats: Parquet, CSV, NDJSON,\n\
+    JSON arrays, Arrow IPC files and streams; text formats also as .gz and .zst.")]
+pub(super) struct Args {
+    /// What was collected live
+    original: Option<String>,
+    /// What was collected again; without it one side is checked alone
+    backfill: Option<String>,
+    /// Job file; flags win over it
+    #[arg(long, value_name = "FILE")]
+    job: Option<PathBuf>,
+    /// Verify only these streams of the job
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    stream: Vec<String>,
+    /// replica: the backfill must equal the original (default); fill: it fills the original's holes
+    #[arg(long)]
+    mode: Option<String>,
+    #[command(flatten)]
+    about: StreamArgs,
+    /// Draw a secret seed for this run, so that rows made to collide cannot; checksums are then not stored
+    #[arg(long, help_heading = "Running")]
+    untrusted: bool,
+    /// Findings listed of each check and stream; counts are always complete
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, help_heading = "Reporting")]
+    max_findings: usize,
+    /// Report directory
+    #[arg(long, value_name = "DIR", default_value = "gapless-report", help_heading = "Reporting")]
+    report: PathBuf,
+    /// What is printed on stdout
+    #[arg(long, value_enum, default_value = "text", help_heading = "Reporting")]
+    format: Format,
+    /// Also write the result to a file; its suffix decides the form (.json, .txt). May be given several times
+    #[arg(long, value_name = "FILE", help_heading = "Reporting")]
+    output: Vec<PathBuf>,
+    /// From which severity on the exit code is 1
+    #[arg(long, value_enum, value_name = "SEVERITY", default_value = "error", help_heading = "Reporting")]
+    fail_on: FailOnArg,
+    /// Threads [default: one a core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), help_heading = "Running")]
+    threads: Option<u16>,
+    /// Memory budget, such as 2GiB [default: three fifths of the machine's]
+    #[arg(long, value_name = "SIZE", value_parser = memory, help_heading = "Running")]
+    memory: Option<u64>,
+    /// Propose nothing: what is not said is an error or not judged
+    #[arg(long, help_heading = "Running")]
+    no_infer: bool,
+    /// Print nothing on stdout
+    #[arg(long, short, help_heading = "Reporting", conflicts_with = "verbose")]
+    quiet: bool,
+    /// Print more findings, checksums and what was assumed
+    #[arg(long, short, help_heading = "Reporting")]
+    verbose: bool,
+    /// Draw no progress bar
+    #[arg(long, help_heading = "Running")]
+    no_progress: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum FailOnArg {
+    Error,
+    Warn,
+    Never,
+}
+
+pub(super) fn run(args: Args) -> u8 {
+    match prepared(args) {
+        Ok(ready) => ready.run(),
+        Err(error) => fail(&error),
+    }
+}
+
+/// Everything that could be said wrongly has been checked.
+struct Ready {
+    job: Job,
+    options: RunOptions,
+    as_run: serde_json::Value,
+    format: OutputFormat,
+    outputs: Vec<(PathBuf, OutputFormat)>,
+    quiet: bool,
+    verbose: bool,
+    progress: bool,
+}
+
+fn prepared(args: Args) -> Result<Ready> {
+    let Args {
+        original,
+        backfill,
+        job: job_path,
+        stream,
+        mode,
+        about,
+        untrusted,
+        max_findings,
+        report,
+        format,
+        output,
+        fail_on,
+        threads: wanted_threads,
+        memory,
+        no_infer,
+        quiet,
+        verbose,
+        no_progress,
+    } = args;
+    if original.is_none() && job_path.is_none() {
+        return Err(Error::Usage {
+            place: "gapless verify".to_string(),
+            problem: "no data was given".to_string(),
+            help: "name it: `gapless verify ORIGINAL BACKFILL`, `gapless verify DATA`, or `gapless verify --job gapless.toml`".to_string(),
+        });
+    }
+    let flags = about.raw(mode, original.clone(), backfill)?;
+    let raw = match &job_path {
+        Some(path) => load(path)?,
+        None => crate::job::raw::RawJob::default(),
+    };
+    if original.is_some() && raw.stream.len() > 1 && stream.len() != 1 {
+        return Err(Error::Usage {
+            place: "ORIGINAL".to_string(),
+            problem: format!("the job has {} streams, and a path can stand for one of them only", raw.stream.len()),
+            help: "say which one with --stream NAME".to_string(),
+        });
+    }
+    let job = build(raw, &flags, &stream, job_path.as_deref())?;
+    let outputs = output.into_iter().map(|path| format_of(&path).map(|format| (path, format))).collect::<Result<Vec<_>>>()?;
+    let batch_size = std::env::var("GAPLESS_BATCH_SIZE").ok().and_then(|text| text.parse().ok()).filter(|rows| *rows > 0);
+    let options = RunOptions {
+        infer: !no_infer,
+        untrusted,
+        max_findings,
+        threads: threads(wanted_threads.map(usize::from)),
+        memory_bytes: memory.unwrap_or_else(default_memory),
+        batch_size: batch_size.unwrap_or(8_192),
+        report,
+        fail_on: match fail_on {
+            FailOnArg::Error => FailOn::Error,
+            FailOnArg::Warn => FailOn::Warn,
+            FailOnArg::Never => FailOn::Never,
+        },
+    };
+    let as_run = as_run(&job, &options, job_path.as_deref());
+    let format = match format {
+        Format::Text => OutputFormat::Text,
+        Format::Json => OutputFormat::Json,
+    };
+    Ok(Ready { job, options, as_run, format, outputs, quiet, verbose, progress: !no_progress && !quiet })
+}
+
+/// The job as it is run, for the report. Options of the sides that could hold data (filters) are kept: they are the
+/// user's own words.
+fn as_run(job: &Job, options: &RunOptions, path: Option<&std::path::Path>) -> serde_json::Value {
+    let stream = |stream: &Stream| {
+        json!({
+            "name": stream.name,
+            "mode": stream.mode.as_str(),
+            "original": redacted(&stream.original.path),
+            "backfill": stream.backfill.as_ref().map(|side| redacted(&side.path)),
+            "key": stream.key,
+            "keyless": stream.keyless,
+            "time": stream.time,
+            "series": stream.series,
+            "sequence": stream.sequence,
+            "cadence": stream.cadence.map(|d| d.to_string()),
+            "max_silence": stream.max_silence.map(|d| d.to_string()),
+            "window": stream.window.map(|d| d.to_string()),
+            "time_zone": stream.time_zone.name(),
+            "from": stream.bounds.from.map(|at| at.to_string()),
+            "until": stream.bounds.until.map(|at| at.to_string()),
+            "columns": stream.columns,
+            "ignore": stream.ignore,
+            "mask": stream.mask,
+            "rules": stream.rules.iter().map(|rule| json!({ "name": rule.name, "assert": rule.assert, "severity": rule.severity.as_str() })).collect::<Vec<_>>(),
+            "digest": stream.digest.map(|algorithm| algorithm.as_str()),
+        })
+    };
+    json!({
+        "job": path.map(|path| path.display().to_string()),
+        "streams": job.streams.iter().map(stream).collect::<Vec<_>>(),
+        "infer": options.infer,
+        "untrusted": options.untrusted,
+        "max_findings": options.max_findings,
+        "fail_on": match options.fail_on { FailOn::Error => "error", FailOn::Warn => "warn", FailOn::Never => "never" },
+    })
+}
+
+impl Ready {
+    fn run(self) -> u8 {
+        if let Err(error) = prepare_directory(&self.options.report) {
+            return fail(&error);
+        }
+        let Some(runtime) = runtime(self.options.threads) else { return 2 };
+        let progress = if self.progress && std::io::stderr().is_terminal() { Progress::on_terminal() } else { Progress::hidden() };
+        let say = |line: &str| {
+            let mut line = format!("assumed: {}", crate::report::plain_lines(line));
+            line.push('\n');
+            let _ = std::io::Write::write_all(&mut std::io::stderr().lock(), line.as_bytes());
+        };
+        let run = Run { options: &self.options, as_run: self.as_run.clone(), progress: &progress, say: &say };
+        let outcome = runtime.block_on(async {
+            tokio::select! {
+                outcome = verify(&self.job, &run) => outcome,
+                () = interrupted() => Err(Error::Interrupted),
+            }
+        });
+        // Readers that are still at it are not waited for.
+        runtime.shutdown_background();
+        progress.finish();
+        let record = match outcome {
+            Ok(record) => record,
+            Err(error) => return fail(&error),
+        };
+        // The report is on disk before anything is printed and before the process ends.
+        let stored = match store(&self.options.report, &record) {
+            Ok(stored) => stored,
+            Err(error) => return fail(&error),
+        };
+        let mut failed = false;
+        for (path, format) in &self.outputs {
+            let text = render(&record, Some(&stored), *format, TextStyle { colour: false, verbose: true });
+            if let Err(error) = write_whole(path, text.as_bytes()) {
+                say_error(&format!("could not write '{}': {error}", path.display()), "choose a place that can be written to");
+                failed = true;
+            }
+        }
+        if !self.quiet {
+            let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+            print(&render(&record, Some(&stored), self.format, TextStyle { colour, verbose: self.verbose }));
+        }
+        if failed { 2 } else { record.exit_code }
+    }
+}
+
+/// Writes a file beside its place and moves it there, so that nobody reads half of it.
+fn write_whole(path: &std::path::Path, bytes: &[u8]) -> std::io::Result<()> {
+    use std::io::Write;
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(std::path::Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(directory)?;
+    file.write_all(bytes)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
+    }
+    file.persist(path).map(drop).map_err(|error| error.error)
+}
+
+async fn interrupted() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}

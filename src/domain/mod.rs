@@ -1,0 +1,24 @@
+//! The words of the field as types. Floor 0: imports nothing else of ours.
+
+mod bounds;
+mod checksum;
+mod coverage;
+mod duration;
+mod encoding;
+mod finding;
+mod instant;
+mod mode;
+mod tolerance;
+mod window;
+
+pub use bounds::Bounds;
+pub use checksum::{CHECKSUM_DEFINITION, Checksum, Fingerprint, RowHasher};
+pub use coverage::{SequenceCoverage, SequenceSpan, TimeCoverage, TimeSpan};
+pub use duration::{Duration, DurationError};
+pub(crate) use encoding::canonical_float;
+pub use encoding::{ColumnEncoder, ENCODING_VERSION, EncodingError, encode_column_name, encoders};
+pub use finding::{Finding, Grain, Severity, Verdict, pairs};
+pub use instant::{Instant, InstantError};
+pub use mode::{Mode, Side};
+pub use tolerance::Tolerance;
+pub use window::{Window, WindowError, Windowing};

@@ -1,0 +1,10 @@
+//! Findings once they are made: their table, and which of them the user has accepted. Floor 3.
+
+mod accept;
+pub mod columns;
+mod record;
+mod table;
+
+pub use accept::{AcceptUse, apply_accepts};
+pub use record::{CheckRecord, CheckStatus, Counts, Extent, RunRecord, SideRecord, StreamRecord};
+pub use table::{finding_fields, findings_batch};

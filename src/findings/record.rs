@@ -1,0 +1,141 @@
+//! What a run leaves: everything that a report, a gate or a query is made from, and nothing of the data itself.
+
+use std::collections::BTreeMap;
+
+use arrow::record_batch::RecordBatch;
+
+use crate::domain::{Bounds, Finding, Instant, Mode, Severity, Side, Verdict};
+
+/// A whole run.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the columns of the public table `runs`")]
+pub struct RunRecord {
+    pub id: String,
+    pub job: Option<String>,
+    pub started: Instant,
+    pub finished: Instant,
+    pub verdict: Verdict,
+    pub exit_code: u8,
+    pub version: String,
+    /// The job as it was run, as JSON.
+    pub options: serde_json::Value,
+    pub streams: Vec<StreamRecord>,
+}
+
+/// One stream of a run.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the columns of the public tables, documented in docs/report.md")]
+pub struct StreamRecord {
+    pub name: String,
+    pub mode: Mode,
+    pub verdict: Verdict,
+    /// The verdict in one sentence.
+    pub reason: String,
+    /// What kept the verdict from being a pass, beside findings.
+    pub incomplete: Vec<String>,
+    pub sides: Vec<SideRecord>,
+    pub bounds: Bounds,
+    pub bounds_kind: &'static str,
+    pub window: Option<String>,
+    pub window_is_default: bool,
+    pub time_zone: String,
+    pub windows_judged: u64,
+    pub counts: Counts,
+    pub checks: Vec<CheckRecord>,
+    /// In canonical order, up to the limit a check.
+    pub findings: Vec<Finding>,
+    /// Complete counts by check, accepted findings included.
+    pub totals: BTreeMap<String, u64>,
+    /// Complete counts by severity, accepted findings left out.
+    pub by_severity: BTreeMap<Severity, u64>,
+    pub accepted: u64,
+    /// Checks whose findings were cut at the limit.
+    pub cut: Vec<String>,
+    pub assumed: Vec<String>,
+    pub checksum: String,
+    pub windows: RecordBatch,
+    pub spans: RecordBatch,
+    pub gaps: RecordBatch,
+    /// The coverage of each series, for the picture.
+    pub extents: Vec<Extent>,
+    pub elapsed_ms: u64,
+}
+
+/// One side of a stream.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct SideRecord {
+    pub side: Side,
+    pub source: String,
+    pub format: String,
+    pub files: u64,
+    pub bytes: u64,
+    /// Rows inside the bounds.
+    pub rows: Option<u64>,
+    /// Rows that came out of the source.
+    pub rows_read: Option<u64>,
+    pub checksum: Option<String>,
+    pub digest: Option<String>,
+}
+
+/// A stretch that somebody covers, or nobody: a span or a gap of time.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Extent {
+    pub series: String,
+    pub whose: &'static str,
+    pub from: i128,
+    pub until: i128,
+    pub is_gap: bool,
+}
+
+/// The counts of the summary; `None` where a count does not apply.
+#[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "the names of the summary, documented in docs/report.md")]
+pub struct Counts {
+    pub original_rows: Option<u64>,
+    pub backfill_rows: Option<u64>,
+    pub matched_keys: Option<u64>,
+    pub missing_keys: Option<u64>,
+    pub unexpected_keys: Option<u64>,
+    pub mismatched_keys: Option<u64>,
+    pub duplicate_keys: Option<u64>,
+    pub surplus_rows: Option<u64>,
+    pub missing_rows: Option<u64>,
+    pub unexpected_rows: Option<u64>,
+    pub gaps: Option<u64>,
+    pub sequence_gaps: Option<u64>,
+    pub violations: Option<u64>,
+}
+
+/// How a check fared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each word says it")]
+pub enum CheckStatus {
+    Pass,
+    Fail,
+    NotJudged,
+}
+
+impl CheckStatus {
+    /// The public word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::NotJudged => "not_judged",
+        }
+    }
+}
+
+/// One check on one stream.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the columns of the public table `checks`")]
+pub struct CheckRecord {
+    pub check: String,
+    pub severity: Severity,
+    pub status: CheckStatus,
+    pub reason: Option<String>,
+    pub findings: u64,
+    pub duration_ms: f64,
+}

@@ -1,0 +1,111 @@
+//! The JSON summary, version 1. Its fields are an interface: documented in `docs/report.md`, pinned by a test.
+
+use serde_json::{Map, Value, json};
+
+use super::StoredRun;
+use crate::domain::{Instant, Severity};
+use crate::findings::{Counts, RunRecord, StreamRecord};
+
+/// The summary of a run.
+pub fn summary(run: &RunRecord, stored: Option<&StoredRun>) -> Value {
+    json!({
+        "schema_version": 1,
+        "run": run.id,
+        "job": run.job,
+        "version": run.version,
+        "started_at": run.started.to_string(),
+        "finished_at": run.finished.to_string(),
+        "verdict": run.verdict.as_str(),
+        "exit_code": run.exit_code,
+        "report": stored.map(|stored| stored.run.display().to_string()),
+        "options": run.options,
+        "streams": run.streams.iter().map(stream).collect::<Vec<_>>(),
+    })
+}
+
+fn instant(at: Option<Instant>) -> Value {
+    at.map_or(Value::Null, |at| Value::String(at.to_string()))
+}
+
+fn stream(stream: &StreamRecord) -> Value {
+    let sides: Map<String, Value> = stream
+        .sides
+        .iter()
+        .map(|side| {
+            let facts = json!({
+                "source": side.source,
+                "format": side.format,
+                "files": side.files,
+                "bytes": side.bytes,
+                "rows": side.rows,
+                "rows_read": side.rows_read,
+                "checksum": side.checksum,
+                "digest": side.digest,
+            });
+            (side.side.as_str().to_string(), facts)
+        })
+        .collect();
+    let severities: Map<String, Value> = [Severity::Error, Severity::Warn, Severity::Info]
+        .iter()
+        .map(|severity| (severity.as_str().to_string(), json!(stream.by_severity.get(severity).copied().unwrap_or(0))))
+        .collect();
+    json!({
+        "name": stream.name,
+        "mode": stream.mode.as_str(),
+        "verdict": stream.verdict.as_str(),
+        "reason": stream.reason,
+        "incomplete": stream.incomplete,
+        "sides": sides,
+        "bounds": { "from": instant(stream.bounds.from), "until": instant(stream.bounds.until), "kind": stream.bounds_kind },
+        "window": { "width": stream.window, "default": stream.window_is_default, "time_zone": stream.time_zone, "windows": stream.windows_judged },
+        "checksum": stream.checksum,
+        "counts": counts(&stream.counts),
+        "findings": stream.totals,
+        "findings_by_severity": severities,
+        "accepted": stream.accepted,
+        "cut": stream.cut,
+        "assumed": stream.assumed,
+        "checks": stream.checks.iter().map(|check| json!({
+            "check": check.check,
+            "severity": check.severity.as_str(),
+            "status": check.status.as_str(),
+            "reason": check.reason,
+            "findings": check.findings,
+        })).collect::<Vec<_>>(),
+        "elapsed_ms": stream.elapsed_ms,
+    })
+}
+
+fn counts(counts: &Counts) -> Value {
+    // Taken apart, so that a count that is added is also written.
+    let Counts {
+        original_rows,
+        backfill_rows,
+        matched_keys,
+        missing_keys,
+        unexpected_keys,
+        mismatched_keys,
+        duplicate_keys,
+        surplus_rows,
+        missing_rows,
+        unexpected_rows,
+        gaps,
+        sequence_gaps,
+        violations,
+    } = counts;
+    json!({
+        "original_rows": original_rows,
+        "backfill_rows": backfill_rows,
+        "matched_keys": matched_keys,
+        "missing_keys": missing_keys,
+        "unexpected_keys": unexpected_keys,
+        "mismatched_keys": mismatched_keys,
+        "duplicate_keys": duplicate_keys,
+        "surplus_rows": surplus_rows,
+        "missing_rows": missing_rows,
+        "unexpected_rows": unexpected_rows,
+        "gaps": gaps,
+        "sequence_gaps": sequence_gaps,
+        "violations": violations,
+    })
+}

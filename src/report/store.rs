@@ -1,0 +1,120 @@
+//! The report directory: `run=<id>/<table>.parquet` and `run=<id>/run.json`, each run whole or not there at all.
+
+use std::path::{Path, PathBuf};
+
+use arrow::record_batch::RecordBatch;
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::WriterProperties;
+
+use super::{summary, tables};
+use crate::error::{Error, Result};
+use crate::findings::RunRecord;
+
+/// The file that says that a directory is ours.
+const MARKER: &str = ".gapless-report";
+
+/// Where a run was stored.
+#[derive(Debug, Clone)]
+pub struct StoredRun {
+    /// The report directory as it was named.
+    pub directory: PathBuf,
+    /// The run's own directory inside it.
+    pub run: PathBuf,
+}
+
+/// Makes sure that reports can be written to a directory, before anything is read.
+///
+/// # Errors
+/// It is a file, not ours, or cannot be written to.
+pub fn prepare(directory: &Path) -> Result<()> {
+    let wrong = |problem: String, help: &str| Error::Report { path: directory.display().to_string(), problem, help: help.to_string() };
+    let elsewhere = "choose another directory with --report";
+    if directory.exists() {
+        if !directory.is_dir() {
+            return Err(wrong("is a file".to_string(), elsewhere));
+        }
+        let entries = std::fs::read_dir(directory).map_err(|e| wrong(format!("cannot be read: {e}"), elsewhere))?;
+        let mut ours = false;
+        let mut foreign = None;
+        for entry in entries.flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name == MARKER || name.starts_with("run=") {
+                ours = true;
+            } else {
+                foreign = foreign.or(Some(name));
+            }
+        }
+        if let (false, Some(name)) = (ours, foreign) {
+            return Err(wrong(format!("is not a report directory of gapless: it holds '{name}'"), elsewhere));
+        }
+    } else {
+        std::fs::create_dir_all(directory).map_err(|e| wrong(format!("could not be made: {e}"), elsewhere))?;
+    }
+    let marker = directory.join(MARKER);
+    if !marker.exists() {
+        std::fs::write(&marker, "Reports of gapless. Each run=<id>/ is one run; query them with `gapless sql --report DIR`.\n")
+            .map_err(|e| wrong(format!("cannot be written to: {e}"), elsewhere))?;
+    }
+    // A marker may be there in a directory that has since become read-only.
+    tempfile::Builder::new()
+        .prefix(".probe-")
+        .tempfile_in(directory)
+        .map(drop)
+        .map_err(|e| wrong(format!("cannot be written to: {e}"), elsewhere))
+}
+
+/// Writes a run beside the others and moves it into place in one step.
+///
+/// # Errors
+/// A file could not be written; then nothing is left behind.
+pub fn store(directory: &Path, run: &RunRecord) -> Result<StoredRun> {
+    let target = directory.join(format!("run={}", run.id));
+    let failed = |path: &Path, problem: String| Error::Output { path: path.display().to_string(), problem };
+    // The name starts with a dot: what is not finished is not a run.
+    let staged = tempfile::Builder::new().prefix(".unfinished-").tempdir_in(directory).map_err(|e| failed(directory, e.to_string()))?;
+    let stored = StoredRun { directory: directory.to_path_buf(), run: target.clone() };
+    for (name, batch) in tables(run).map_err(|e| failed(directory, e.to_string()))? {
+        let path = staged.path().join(format!("{name}.parquet"));
+        write_parquet(&path, &batch).map_err(|problem| failed(&path, problem))?;
+    }
+    let path = staged.path().join("run.json");
+    let json = serde_json::to_string_pretty(&summary(run, Some(&stored))).map_err(|e| failed(&path, e.to_string()))?;
+    write_synced(&path, json.as_bytes()).map_err(|e| failed(&path, e.to_string()))?;
+    let staged = staged.keep();
+    set_readable(&staged);
+    std::fs::rename(&staged, &target).map_err(|e| {
+        let _ = std::fs::remove_dir_all(&staged);
+        failed(&target, e.to_string())
+    })?;
+    Ok(stored)
+}
+
+/// Temporary directories are private to their maker; a report is not.
+#[cfg(unix)]
+fn set_readable(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    let _ = std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755));
+}
+
+#[cfg(not(unix))]
+fn set_readable(_: &Path) {}
+
+fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    use std::io::Write;
+    let mut file = std::fs::File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+fn write_parquet(path: &Path, batch: &RecordBatch) -> Result<(), String> {
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(3).map_err(|e| e.to_string())?))
+        .set_created_by("gapless".to_string())
+        .build();
+    let file = std::fs::File::create(path).map_err(|e| e.to_string())?;
+    let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties)).map_err(|e| e.to_string())?;
+    writer.write(batch).map_err(|e| e.to_string())?;
+    let file = writer.into_inner().map_err(|e| e.to_string())?;
+    file.sync_all().map_err(|e| e.to_string())
+}

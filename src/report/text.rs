@@ -1,0 +1,341 @@
+//! The report for a tired person at night: the verdict first, then what was looked at, then the picture, then the
+//! findings, then what to do next.
+
+use std::fmt::Write as _;
+
+use super::StoredRun;
+use super::timeline::timeline;
+use crate::domain::{Finding, Severity, Side, Verdict, pairs};
+use crate::findings::{CheckStatus, Counts, RunRecord, StreamRecord};
+
+/// How text is dressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TextStyle {
+    /// ANSI colours.
+    pub colour: bool,
+    /// Also what passed and what was assumed.
+    pub verbose: bool,
+}
+
+/// Findings shown of each check.
+const SHOWN: usize = 5;
+
+struct Pen {
+    out: String,
+    colour: bool,
+}
+
+impl Pen {
+    fn line(&mut self, text: &str) {
+        self.out.push_str(text);
+        self.out.push('\n');
+    }
+
+    fn paint(&self, code: &str, text: &str) -> String {
+        if self.colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_string() }
+    }
+
+    fn bold(&self, text: &str) -> String {
+        self.paint("1", text)
+    }
+
+    fn dim(&self, text: &str) -> String {
+        self.paint("2", text)
+    }
+
+    fn verdict(&self, verdict: Verdict) -> String {
+        let code = match verdict {
+            Verdict::Pass => "1;32",
+            Verdict::Incomplete => "1;33",
+            Verdict::Fail => "1;31",
+        };
+        self.paint(code, &verdict.as_str().to_uppercase())
+    }
+
+    fn severity(&self, severity: Severity) -> String {
+        let code = match severity {
+            Severity::Error => "31",
+            Severity::Warn => "33",
+            Severity::Info => "36",
+        };
+        self.paint(code, severity.as_str())
+    }
+}
+
+/// Values from data never reach a terminal as control characters.
+pub(crate) fn plain(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        let bidi = matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if character.is_control() || bidi {
+            let _ = write!(out, "{}", character.escape_default());
+        } else {
+            out.push(character);
+        }
+    }
+    out
+}
+
+fn shortened(text: &str, most: usize) -> String {
+    let text = plain(text);
+    if text.chars().count() <= most {
+        return text;
+    }
+    let mut short: String = text.chars().take(most.saturating_sub(1)).collect();
+    short.push('…');
+    short
+}
+
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+fn bytes(count: u64) -> String {
+    let mut value = count as f64;
+    for unit in ["B", "KiB", "MiB", "GiB"] {
+        if value < 1024.0 {
+            return if unit == "B" { format!("{count} B") } else { format!("{value:.1} {unit}") };
+        }
+        value /= 1024.0;
+    }
+    format!("{value:.1} TiB")
+}
+
+/// A run as text.
+pub fn text(run: &RunRecord, stored: Option<&StoredRun>, style: TextStyle) -> String {
+    let mut pen = Pen { out: String::new(), colour: style.colour };
+    let title = run.job.as_deref().map(|job| format!(" · {}", plain(job))).unwrap_or_default();
+    if run.streams.len() != 1 {
+        let counts: Vec<String> = [Verdict::Fail, Verdict::Incomplete, Verdict::Pass]
+            .iter()
+            .map(|verdict| (verdict, run.streams.iter().filter(|stream| stream.verdict == *verdict).count()))
+            .filter(|(_, count)| *count > 0)
+            .map(|(verdict, count)| format!("{count} {verdict}"))
+            .collect();
+        let line = format!("{}{} · {} streams: {}", pen.verdict(run.verdict), pen.bold(&title), run.streams.len(), counts.join(", "));
+        pen.line(&line);
+        pen.line("");
+    }
+    for stream in &run.streams {
+        let title = if run.streams.len() == 1 { title.as_str() } else { "" };
+        stream_text(&mut pen, stream, title, style);
+    }
+    if let Some(stored) = stored {
+        let directory = stored.directory.display().to_string();
+        let flag = if directory == "gapless-report" { String::new() } else { format!(" --report {}", quoted(&directory)) };
+        let line = format!("report  {}", plain(&stored.run.display().to_string()));
+        pen.line(&line);
+        let next = match run.verdict {
+            Verdict::Fail
+                if run.streams.iter().any(|stream| stream.counts.gaps.unwrap_or(0) + stream.counts.sequence_gaps.unwrap_or(0) > 0) =>
+            {
+                format!("gapless sql{flag} @collect_again")
+            }
+            Verdict::Pass => format!("gapless sql{flag} @runs"),
+            _ => format!("gapless sql{flag} @latest_findings"),
+        };
+        let line = format!("next    {}", pen.bold(&next));
+        pen.line(&line);
+    }
+    pen.out
+}
+
+fn quoted(text: &str) -> String {
+    let safe = text.chars().all(|c| c.is_alphanumeric() || "/._-=".contains(c));
+    if safe { text.to_string() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}
+
+fn stream_text(pen: &mut Pen, stream: &StreamRecord, title: &str, style: TextStyle) {
+    let head = format!("{} {}{title} · {}", pen.verdict(stream.verdict), pen.bold(&plain(&stream.name)), stream.reason);
+    pen.line(&head);
+    for reason in &stream.incomplete {
+        let line = format!("  not looked at: {}", plain(reason));
+        pen.line(&line);
+    }
+    pen.line("");
+    looked_at(pen, stream, style);
+    picture(pen, stream);
+    let mut severities = [Severity::Error, Severity::Warn, Severity::Info];
+    severities.sort_by(|a, b| b.cmp(a));
+    for severity in severities {
+        let mut checks: Vec<&str> = Vec::new();
+        for finding in stream.findings.iter().filter(|finding| finding.severity == severity && !finding.accepted) {
+            if !checks.contains(&finding.check.as_str()) {
+                checks.push(&finding.check);
+            }
+        }
+        for check in checks {
+            findings_of(pen, stream, check, severity, style);
+        }
+    }
+    if stream.accepted > 0 {
+        let line = format!("accepted  {} findings of the job's [[accept]] entries", grouped(stream.accepted));
+        pen.line(&line);
+        pen.line("");
+    }
+    let skipped: Vec<_> = stream.checks.iter().filter(|check| check.status == CheckStatus::NotJudged).collect();
+    if !skipped.is_empty() {
+        let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+        for check in skipped {
+            let reason = check.reason.as_deref().unwrap_or_default();
+            match reasons.iter_mut().find(|(known, _)| *known == reason) {
+                Some((_, checks)) => checks.push(&check.check),
+                None => reasons.push((reason, vec![&check.check])),
+            }
+        }
+        for (reason, checks) in reasons {
+            let line = pen.dim(&format!("not judged  {}: {}", checks.join(", "), plain(reason)));
+            pen.line(&line);
+        }
+        pen.line("");
+    }
+}
+
+fn looked_at(pen: &mut Pen, stream: &StreamRecord, style: TextStyle) {
+    for side in &stream.sides {
+        let rows = side.rows.map_or("not read".to_string(), |rows| format!("{} rows", grouped(rows)));
+        let outside = match (side.rows, side.rows_read) {
+            (Some(rows), Some(read)) if read > rows => format!(" of {} read", grouped(read)),
+            _ => String::new(),
+        };
+        let files = if side.files == 1 { "1 file".to_string() } else { format!("{} files", grouped(side.files)) };
+        let line = format!(
+            "  {:<9} {rows}{outside} · {files}, {}, {} · {}",
+            side.side.as_str(),
+            side.format,
+            bytes(side.bytes),
+            plain(&side.source)
+        );
+        pen.line(&line);
+    }
+    if let (Some(from), Some(until)) = (stream.bounds.from, stream.bounds.until) {
+        let line = format!("  {:<9} {from} to {until} ({})", "bounds", stream.bounds_kind);
+        pen.line(&line);
+    }
+    if let Some(window) = &stream.window {
+        let kind = if stream.window_is_default { ", chosen to show; it judges nothing" } else { "" };
+        let line = format!("  {:<9} {window} in {}, {} with rows{kind}", "windows", stream.time_zone, grouped(stream.windows_judged));
+        pen.line(&line);
+    }
+    let line = format!("  {:<9} {}", "compared", counted(&stream.counts));
+    pen.line(&line);
+    for side in stream.sides.iter().filter(|side| side.digest.is_some() || style.verbose) {
+        if let Some(digest) = &side.digest {
+            let line = format!("  {:<9} {} {digest}", "digest", side.side);
+            pen.line(&line);
+        }
+        if let (Some(checksum), true) = (&side.checksum, style.verbose) {
+            let line = format!("  {:<9} {} {checksum}", "checksum", side.side);
+            pen.line(&line);
+        }
+    }
+    let line = format!("  {:<9} {:.2} s", "time", stream.elapsed_ms as f64 / 1_000.0);
+    pen.line(&line);
+    pen.line("");
+}
+
+/// The counts that are there and say something.
+fn counted(counts: &Counts) -> String {
+    let parts: Vec<String> = [
+        ("keys match", counts.matched_keys),
+        ("missing", counts.missing_keys),
+        ("unexpected", counts.unexpected_keys),
+        ("mismatched", counts.mismatched_keys),
+        ("duplicated", counts.duplicate_keys),
+        ("rows missing", counts.missing_rows),
+        ("rows unexpected", counts.unexpected_rows),
+    ]
+    .into_iter()
+    .filter_map(|(word, count)| count.map(|count| format!("{} {word}", grouped(count))))
+    .collect();
+    match (parts.is_empty(), counts.original_rows) {
+        (false, _) => parts.join(" · "),
+        (true, None) => "nothing: a side could not be read".to_string(),
+        (true, Some(_)) => "nothing: one side alone".to_string(),
+    }
+}
+
+fn picture(pen: &mut Pen, stream: &StreamRecord) {
+    let Some((lines, left_out)) = timeline(stream) else { return };
+    let names: Vec<String> = lines.iter().map(|line| shortened(&pairs(&line.series), 24)).collect();
+    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+    for (name, line) in names.iter().zip(&lines) {
+        let padding = " ".repeat(width - name.chars().count());
+        let cells = if pen.colour {
+            line.cells
+                .chars()
+                .map(|cell| match cell {
+                    'x' | '·' => pen.paint("31", &cell.to_string()),
+                    '▄' => pen.paint("34", &cell.to_string()),
+                    other => other.to_string(),
+                })
+                .collect()
+        } else {
+            line.cells.clone()
+        };
+        let gaps = match line.gaps {
+            0 => String::new(),
+            1 => "  1 gap".to_string(),
+            many => format!("  {many} gaps"),
+        };
+        let text = format!("  {name}{padding}  {cells}{gaps}");
+        pen.line(&text);
+    }
+    if left_out > 0 {
+        let line = pen.dim(&format!("  … and {left_out} more series, none with more gaps"));
+        pen.line(&line);
+    }
+    let legend = match stream.sides.len() {
+        1 => "█ rows  · none",
+        _ => "█ both  ▀ original only  ▄ backfill only  · nobody or a gap  x differs",
+    };
+    let line = format!("  {}  {}", " ".repeat(width), pen.dim(legend));
+    pen.line(&line);
+    pen.line("");
+}
+
+fn findings_of(pen: &mut Pen, stream: &StreamRecord, check: &str, severity: Severity, style: TextStyle) {
+    let of: Vec<&Finding> = stream.findings.iter().filter(|f| f.check == check && f.severity == severity && !f.accepted).collect();
+    // Counts are complete; the list may have been cut.
+    let listed = stream.findings.iter().filter(|f| f.check == check).count() as u64;
+    let total = stream.totals.get(check).copied().unwrap_or(0);
+    let count = if listed < total { format!("{} in all", grouped(total)) } else { grouped(of.len() as u64) };
+    let head = format!("{} {} · {count}", pen.severity(severity), pen.bold(&plain(check)));
+    pen.line(&head);
+    let most = match (style.verbose, severity) {
+        (true, _) => SHOWN * 10,
+        (false, Severity::Info) => 2,
+        (false, _) => SHOWN,
+    };
+    for finding in of.iter().take(most) {
+        let line = format!("  {}", shortened(&finding.message, 220));
+        pen.line(&line);
+        let shows_values = check == "duplicate_key" || check == "digest_mismatch";
+        if shows_values && (style.verbose || severity > Severity::Info) {
+            for (side, value) in [(Side::Original, &finding.original_value), (Side::Backfill, &finding.backfill_value)] {
+                if let Some(value) = value {
+                    let line = pen.dim(&format!("    {:<9} {}", side.as_str(), shortened(value, 160)));
+                    pen.line(&line);
+                }
+            }
+        }
+    }
+    if of.len() > most {
+        let line = pen.dim(&format!("  … and {} more", grouped((of.len() - most) as u64)));
+        pen.line(&line);
+    }
+    pen.line("");
+}
+
+/// Like [`plain`], but lines stay lines.
+pub(crate) fn plain_lines(text: &str) -> String {
+    text.lines().map(plain).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,93 @@
+//! Coverage as a picture in text: one line a series, who covers what, where nobody does, where the sides differ.
+//!
+//! ```text
+//! origin=EWR  ██████████▄▄▄▄▄▄▄▄██████████
+//! origin=LGA  ██████████▄▄▄···▄▄████x█████
+//!             █ both  ▀ original  ▄ backfill  · nobody  x differs
+//! ```
+
+use std::collections::BTreeMap;
+
+use crate::domain::{Mode, Severity};
+use crate::findings::StreamRecord;
+
+/// Characters of one line.
+const WIDTH: usize = 60;
+/// Series shown; the worst come first.
+const MOST_SERIES: usize = 12;
+
+/// One line of the picture.
+pub(super) struct Line {
+    pub(super) series: String,
+    pub(super) cells: String,
+    pub(super) gaps: usize,
+}
+
+/// The picture of a stream, and how many series it leaves out.
+pub(super) fn timeline(stream: &StreamRecord) -> Option<(Vec<Line>, usize)> {
+    let (from, until) = (stream.bounds.from?.0, stream.bounds.until?.0);
+    if from >= until || stream.extents.is_empty() {
+        return None;
+    }
+    let mut cells: BTreeMap<&str, Vec<[bool; 3]>> = BTreeMap::new();
+    let mut gaps: BTreeMap<&str, usize> = BTreeMap::new();
+    let place = |at: i128| usize::try_from((at.clamp(from, until - 1) - from) * WIDTH as i128 / (until - from)).unwrap_or(0).min(WIDTH - 1);
+    for extent in &stream.extents {
+        let line = cells.entry(&extent.series).or_insert_with(|| vec![[false; 3]; WIDTH]);
+        if extent.is_gap {
+            *gaps.entry(&extent.series).or_default() += 1;
+            continue;
+        }
+        let side = match extent.whose {
+            "original" => 0,
+            "backfill" => 1,
+            _ => continue,
+        };
+        if extent.until <= from || extent.from >= until {
+            continue;
+        }
+        for cell in &mut line[place(extent.from)..=place(extent.until - 1)] {
+            cell[side] = true;
+        }
+    }
+    // A gap narrower than a cell still shows: what is missing outranks what is there.
+    let mut hidden: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for extent in stream.extents.iter().filter(|extent| extent.is_gap) {
+        hidden.entry(&extent.series).or_default().push(place(extent.from + (extent.until - extent.from) / 2));
+    }
+    for finding in &stream.findings {
+        let differs =
+            matches!(finding.check.as_str(), "value_mismatch" | "missing_key" | "unexpected_key" | "missing_row" | "unexpected_row")
+                || finding.check == "duplicate_key" && finding.severity == Severity::Error;
+        if let (true, Some(at), Some(series)) = (differs, finding.from_time, finding.series.as_deref())
+            && let Some(line) = cells.get_mut(series)
+        {
+            line[place(at.0)][2] = true;
+        }
+    }
+    let mut lines: Vec<Line> = cells
+        .iter()
+        .map(|(series, line)| {
+            let mut text = String::new();
+            for (at, cell) in line.iter().enumerate() {
+                let gap = hidden.get(series).is_some_and(|places| places.contains(&at));
+                text.push(match cell {
+                    [_, _, true] => 'x',
+                    _ if gap => '·',
+                    [true, true, _] => '█',
+                    [true, false, _] if stream.mode == Mode::Single => '█',
+                    [true, false, _] => '▀',
+                    [false, true, _] => '▄',
+                    [false, false, _] => '·',
+                });
+            }
+            Line { series: (*series).to_string(), cells: text, gaps: gaps.get(series).copied().unwrap_or(0) }
+        })
+        .collect();
+    if lines.len() > MOST_SERIES {
+        lines.sort_by(|a, b| b.gaps.cmp(&a.gaps).then_with(|| a.series.cmp(&b.series)));
+    }
+    let left_out = lines.len().saturating_sub(MOST_SERIES);
+    lines.truncate(MOST_SERIES);
+    Some((lines, left_out))
+}

@@ -1,0 +1,122 @@
+//! A table provider over a fixed list of files of one format.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use async_trait::async_trait;
+use datafusion::catalog::Session;
+use datafusion::common::ScalarValue;
+use datafusion::datasource::file_format::FileFormat;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::object_store::ObjectStoreUrl;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder};
+use datafusion::datasource::table_schema::TableSchema;
+use datafusion::datasource::{TableProvider, TableType};
+use datafusion::error::Result;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
+use object_store::{ObjectMeta, ObjectStore};
+
+use super::csv_table::{CsvPartition, CsvReading};
+
+/// Files with one schema, and the values of their partition columns.
+#[derive(Debug, Clone)]
+pub(super) struct FilesTable {
+    pub(super) store_url: ObjectStoreUrl,
+    pub(super) format: Arc<dyn FileFormat>,
+    pub(super) file_schema: SchemaRef,
+    pub(super) partition_fields: Vec<Field>,
+    pub(super) files: Vec<(ObjectMeta, Vec<ScalarValue>)>,
+    /// Set for CSV, which is not read by the query engine's own scan.
+    pub(super) csv: Option<(CsvReading, Arc<dyn ObjectStore>)>,
+}
+
+impl FilesTable {
+    /// The files in so many groups: the largest first, each to the group with the least to read.
+    fn groups(&self, partitions: usize) -> Vec<Vec<(ObjectMeta, Vec<ScalarValue>)>> {
+        let mut groups = vec![Vec::new(); partitions.min(self.files.len()).max(1)];
+        let mut order: Vec<usize> = (0..self.files.len()).collect();
+        order.sort_by_key(|&index| std::cmp::Reverse(self.files[index].0.size));
+        let mut loads = vec![0_u64; groups.len()];
+        for index in order {
+            let lightest = (0..loads.len()).min_by_key(|&group| loads[group]).unwrap_or(0);
+            loads[lightest] += self.files[index].0.size;
+            groups[lightest].push(self.files[index].clone());
+        }
+        groups
+    }
+
+    fn table_schema(&self) -> TableSchema {
+        TableSchema::builder(self.file_schema.clone())
+            .with_table_partition_cols(self.partition_fields.iter().cloned().map(Arc::new).collect::<Vec<_>>())
+            .build()
+    }
+}
+
+#[async_trait]
+impl TableProvider for FilesTable {
+    fn schema(&self) -> SchemaRef {
+        let fields: Vec<Arc<Field>> =
+            self.file_schema.fields().iter().cloned().chain(self.partition_fields.iter().cloned().map(Arc::new)).collect();
+        Arc::new(Schema::new(fields))
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        // The scan may skip what statistics rule out; the filter above it still looks at every row.
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        _filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let partitions = state.config().target_partitions().max(1);
+        let groups = self.groups(partitions);
+        if let Some((reading, store)) = &self.csv {
+            let streams = groups
+                .into_iter()
+                .map(|files| {
+                    Arc::new(CsvPartition {
+                        reading: reading.clone(),
+                        store: store.clone(),
+                        file_schema: self.file_schema.clone(),
+                        table_schema: self.schema(),
+                        files,
+                    }) as Arc<dyn PartitionStream>
+                })
+                .collect();
+            return Ok(Arc::new(StreamingTableExec::try_new(self.schema(), streams, projection, [], false, limit)?));
+        }
+        let groups: Vec<FileGroup> = groups
+            .into_iter()
+            .map(|files| {
+                let files = files.into_iter().map(|(meta, values)| {
+                    let mut file = PartitionedFile::from(meta);
+                    file.partition_values = values;
+                    file
+                });
+                FileGroup::new(files.collect())
+            })
+            .collect();
+        let source = self.format.file_source(self.table_schema());
+        let config = FileScanConfigBuilder::new(self.store_url.clone(), source)
+            .with_file_groups(groups)
+            .with_projection_indices(projection.cloned())?
+            .with_limit(limit)
+            .build();
+        let plan = self.format.create_physical_plan(state, config).await?;
+        // A bare scan is not split by the optimizer, since nothing above it asks for partitions.
+        if limit.is_some() {
+            return Ok(plan);
+        }
+        Ok(plan.repartitioned(partitions, state.config_options())?.unwrap_or(plan))
+    }
+}

@@ -1,0 +1,201 @@
+//! The typed, renamed and filtered view of a side that everything later reads.
+
+use std::sync::Arc;
+
+use arrow::datatypes::DataType;
+use datafusion::logical_expr::ScalarUDF;
+use datafusion::prelude::{Expr, SessionContext, ident};
+
+use super::guess::{as_said, word};
+use super::{Discovered, Opened, StoredColumn, describe_engine_error};
+use crate::error::{Error, Result};
+use crate::functions::{LocalTime, ParseText, epoch_format};
+use crate::job::{ColumnType, Format};
+
+/// How a column is read.
+struct Reading {
+    expression: Expr,
+    guessed: Option<String>,
+    from_text: bool,
+}
+
+/// Opens a side. The other side's columns, where it is typed, decide what text columns are read as; where both are
+/// text, what holds for both sides does. `time` is the event time column, to which `time_format` applies.
+///
+/// # Errors
+/// An option that does not fit the data, or a filter that is not a predicate over the columns.
+pub fn view(
+    context: &SessionContext,
+    mine: &Discovered,
+    other: Option<&Discovered>,
+    time: Option<&str>,
+    masked: &[String],
+) -> Result<Opened> {
+    let mut expressions = Vec::new();
+    let mut guessed = Vec::new();
+    let mut from_text = Vec::new();
+    let timed = time_format_column(mine, time)?;
+    for column in &mine.columns {
+        let reading = read_column(mine, other, column, timed.as_deref() == Some(column.name.as_str()), masked.contains(&column.name));
+        expressions.push(reading.expression.alias(column.name.clone()));
+        if let Some(word) = reading.guessed {
+            guessed.push((column.name.clone(), word));
+        }
+        if reading.from_text {
+            from_text.push(column.name.clone());
+        }
+    }
+    let engine = || Error::engine(format!("opening the {}", mine.side));
+    let frame = context
+        .read_table(Arc::new(mine.table.clone()))
+        .and_then(|frame| if expressions.is_empty() { Ok(frame) } else { frame.select(expressions) })
+        .map_err(engine())?;
+    let frame = match &mine.spec.filter {
+        None => frame,
+        Some(sql) => {
+            let wrong = |problem: String| Error::SideOption {
+                side: mine.side.to_string(),
+                option: "filter".to_string(),
+                problem,
+                help: "write a SQL predicate over the columns, for instance \"region = 'eu' AND amount > 0\"".to_string(),
+            };
+            let expression = frame.parse_sql_expr(sql).map_err(|e| wrong(describe_engine_error(&e)))?;
+            frame.filter(expression).map_err(|e| wrong(describe_engine_error(&e)))?
+        }
+    };
+    let mixed_times =
+        mine.columns.iter().filter(|c| c.traits.as_ref().is_some_and(|t| t.is_mixed_time())).map(|c| c.name.clone()).collect();
+    let schema = Arc::new(frame.schema().as_arrow().clone());
+    Ok(Opened {
+        side: mine.side,
+        frame,
+        schema,
+        files: mine.files.clone(),
+        guessed,
+        from_text,
+        format: mine.format,
+        mixed_times,
+        table: mine.table.clone(),
+    })
+}
+
+/// The column that `time_format` speaks of: the event time, or the only text column said to be a time.
+fn time_format_column(mine: &Discovered, time: Option<&str>) -> Result<Option<String>> {
+    if mine.spec.time_format.is_none() {
+        return Ok(None);
+    }
+    let known = |name: &str| mine.columns.iter().any(|column| column.name == name);
+    match time {
+        Some(name) if known(name) => Ok(Some(name.to_string())),
+        _ => {
+            let said: Vec<&str> = mine
+                .spec
+                .columns
+                .iter()
+                .filter(|(_, said)| matches!(said.data_type(), DataType::Timestamp(_, _) | DataType::Date32))
+                .map(|(name, _)| name.as_str())
+                .collect();
+            if said.is_empty() {
+                return Err(Error::SideOption {
+                    side: mine.side.to_string(),
+                    option: "time_format".to_string(),
+                    problem: "it is not clear which column it describes".to_string(),
+                    help: "name the event time with `--time COLUMN`, or say `columns=COLUMN:timestamp`".to_string(),
+                });
+            }
+            Ok(None)
+        }
+    }
+}
+
+fn read_column(mine: &Discovered, other: Option<&Discovered>, column: &StoredColumn, is_time: bool, masked: bool) -> Reading {
+    let spec = &mine.spec;
+    let raw = ident(column.stored.clone());
+    let text_format = matches!(mine.format, Format::Csv | Format::JsonLines | Format::JsonArray);
+    let said = spec.columns.iter().find(|(name, _)| *name == column.name).map(|(_, said)| said.clone());
+    let time_format = spec.time_format.as_deref();
+    // A naive time becomes an instant where a zone says what it means.
+    let instant = |unit| DataType::Timestamp(unit, Some("UTC".into()));
+    let with_zone = |data_type: DataType| match data_type {
+        DataType::Timestamp(unit, None) if spec.time_zone.is_some() => instant(unit),
+        other => other,
+    };
+    if let Some(said) = said {
+        let said = match said {
+            ColumnType::Plain(plain) => ColumnType::Plain(with_zone(plain)),
+            epoch @ ColumnType::Epoch(_) => epoch,
+        };
+        let parse = ParseText::new(&column.name, &said, time_format_for(&said, time_format), spec.time_zone, spec.ambiguous).masked(masked);
+        // A type that somebody said is taken at its word: a difference to the other side's is a conversion.
+        return Reading { expression: ScalarUDF::from(parse).call(vec![raw]), guessed: None, from_text: false };
+    }
+    if is_time && let Some(format) = time_format {
+        let said = match epoch_format(format) {
+            Some(1) => ColumnType::Epoch(arrow::datatypes::TimeUnit::Second),
+            Some(1_000) => ColumnType::Epoch(arrow::datatypes::TimeUnit::Millisecond),
+            Some(1_000_000) => ColumnType::Epoch(arrow::datatypes::TimeUnit::Microsecond),
+            Some(_) => ColumnType::Epoch(arrow::datatypes::TimeUnit::Nanosecond),
+            None => ColumnType::Plain(format_type(format, spec.time_zone.is_some())),
+        };
+        let parse =
+            ParseText::new(&column.name, &said, time_format_for(&said, Some(format)), spec.time_zone, spec.ambiguous).masked(masked);
+        return Reading { expression: ScalarUDF::from(parse).call(vec![raw]), guessed: None, from_text: true };
+    }
+    let Some(traits) = &column.traits else {
+        let expression = match (&column.data_type, spec.time_zone) {
+            (DataType::Timestamp(unit, None), Some(zone)) => {
+                ScalarUDF::from(LocalTime::new(&column.name, *unit, zone, spec.ambiguous).masked(masked)).call(vec![raw])
+            }
+            _ => raw,
+        };
+        return Reading { expression, guessed: None, from_text: text_format };
+    };
+    let counterpart = other.and_then(|side| {
+        let found = side.columns.iter().find(|theirs| theirs.name == column.name)?;
+        let said = side.spec.columns.iter().find(|(name, _)| *name == column.name).map(|(_, said)| said.data_type());
+        Some((found, said))
+    });
+    let target = match counterpart {
+        Some((_, Some(said))) => traits.adopt(&said, spec.time_zone.is_some()),
+        Some((theirs, None)) => match &theirs.traits {
+            None => traits.adopt(&theirs.data_type, spec.time_zone.is_some()),
+            // Times on both sides: each is read as it is written, and the instants are compared.
+            Some(their_traits) if traits.is_time() && their_traits.is_time() => traits.guess(column.quoted),
+            // Two text columns: what holds for the values of both. A column without values says nothing.
+            Some(their_traits) if their_traits.values > 0 && traits.values > 0 => {
+                traits.and(their_traits).guess(column.quoted || theirs.quoted)
+            }
+            Some(their_traits) if traits.values == 0 => their_traits.guess(theirs.quoted),
+            Some(_) => traits.guess(column.quoted),
+        },
+        None => traits.guess(column.quoted),
+    };
+    let target = with_zone(target);
+    let shown = word(&target);
+    let expression = if matches!(target, DataType::Utf8) {
+        raw
+    } else if matches!(target, DataType::LargeUtf8 | DataType::Utf8View | DataType::Dictionary(_, _)) {
+        datafusion::prelude::cast(raw, target)
+    } else {
+        let parse = ParseText::new(&column.name, &as_said(&target), None, spec.time_zone, spec.ambiguous).masked(masked);
+        ScalarUDF::from(parse).call(vec![raw])
+    };
+    Reading { expression, guessed: Some(shown), from_text: true }
+}
+
+fn time_format_for<'a>(said: &ColumnType, format: Option<&'a str>) -> Option<&'a str> {
+    matches!(said.data_type(), DataType::Timestamp(_, _) | DataType::Date32).then_some(format).flatten()
+}
+
+/// What a chrono format yields: an instant with an offset or a zone, a naive time, or a date.
+fn format_type(format: &str, zone: bool) -> DataType {
+    use arrow::datatypes::TimeUnit::{Microsecond, Nanosecond};
+    let unit = if format.contains("%9f") || format.contains("%.9f") || format.contains("%.f") { Nanosecond } else { Microsecond };
+    let has_offset = ["%z", "%:z", "%#z", "%+", "%s"].iter().any(|part| format.contains(part));
+    let has_clock = ["%H", "%I", "%T", "%R", "%s", "%c", "%X", "%r"].iter().any(|part| format.contains(part));
+    match (has_offset || zone, has_clock) {
+        (true, _) => DataType::Timestamp(unit, Some("UTC".into())),
+        (false, true) => DataType::Timestamp(unit, None),
+        (false, false) => DataType::Date32,
+    }
+}

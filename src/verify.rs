@@ -1,0 +1,741 @@
+//! The pipeline, in the order of the figure. Floor 6.
+//!
+//! ```text
+//! job ──► sources ──► staging ──► screen ──► localise ──► findings ──► record of the run
+//! ```
+
+use std::collections::BTreeMap;
+use std::time::Instant as Clock;
+
+use datafusion::prelude::SessionContext;
+
+use crate::checks::{
+    self, Continuity, Localised, Outcome, RelationInput, Screened, catalogue, check_manifests, continuity, localise, relations,
+    rows_without_sequence, run_checks, screen,
+};
+use crate::domain::{Bounds, CHECKSUM_DEFINITION, Finding, Instant, Mode, RowHasher, Severity, Side, Verdict};
+use crate::error::{Error, Result, redacted};
+use crate::findings::{AcceptUse, CheckRecord, CheckStatus, Counts, Extent, RunRecord, SideRecord, StreamRecord, apply_accepts};
+use crate::gate;
+use crate::job::{Job, RunOptions, Stream};
+use crate::progress::Progress;
+use crate::source::{Opened, describe_engine_error, discover, guarded, unreadable_file, view};
+use crate::staging::{Prepared, Shower, infer_key, infer_time, prepare, session};
+
+/// What a run takes beside the job: where it is shown and when it began.
+#[expect(missing_debug_implementations, reason = "it holds a closure")]
+pub struct Run<'a> {
+    /// How it is carried out.
+    pub options: &'a RunOptions,
+    /// The job as it was run, for the report.
+    pub as_run: serde_json::Value,
+    /// Where progress is drawn.
+    pub progress: &'a Progress,
+    /// Called with each line of what was assumed, as soon as it is.
+    pub say: &'a dyn Fn(&str),
+}
+
+/// Verifies every stream of a job.
+///
+/// # Errors
+/// Nothing was judged: the job does not fit the data, or a side cannot be opened. What fails after that makes its
+/// stream `incomplete` instead.
+pub async fn verify(job: &Job, run: &Run<'_>) -> Result<RunRecord> {
+    let started = now();
+    check_names(job)?;
+    let mut streams: Vec<(StreamRecord, Vec<Outcome>)> = Vec::new();
+    for stream in &job.streams {
+        streams.push(verify_stream(job, stream.clone(), run).await?);
+    }
+    let uses = accept(job, &mut streams, started);
+    housekeeping(job, &mut streams, &uses).await?;
+    let streams: Vec<StreamRecord> = streams.into_iter().map(|(record, outcomes)| conclude(record, outcomes, run.options)).collect();
+    let mut record = RunRecord {
+        id: run_id(started)?,
+        job: job.name.clone(),
+        started,
+        finished: now(),
+        verdict: gate::run_verdict(&streams),
+        exit_code: 0,
+        version: env!("CARGO_PKG_VERSION").to_string(),
+        options: run.as_run.clone(),
+        streams,
+    };
+    record.exit_code = gate::exit_code(run.options.fail_on, &record);
+    Ok(record)
+}
+
+/// Everything from opening the sides to the outcomes of the checks.
+async fn verify_stream(job: &Job, stream: Stream, run: &Run<'_>) -> Result<(StreamRecord, Vec<Outcome>)> {
+    let clock = Clock::now();
+    let context = session(run.options)?;
+    let (stream, sides, assumed) = open(&context, stream, run).await?;
+    let prepared = prepare(stream, sides)?;
+    for side in &prepared.sides {
+        for rule in checks::rules_of(&prepared, side.side) {
+            // Rules are planned before anything is read, so that a wrong one costs nothing.
+            checks::rule_is_valid(&rule, side)?;
+        }
+    }
+    let manifests = check_manifests(&prepared.stream.manifests, &prepared.sides)?;
+    let hasher = if run.options.untrusted { RowHasher::with_key(secret()?) } else { RowHasher::default() };
+    let shower = Shower::new(&prepared.stream.mask, mask_key()?);
+    let outcome = passes(&prepared, run, &hasher, &shower, &context).await;
+    let (screened, localised, failure) = match outcome {
+        Ok((screened, localised)) => (screened, localised, None),
+        Err(error @ (Error::ReadFailed { .. } | Error::OutOfMemory { .. })) => {
+            let named = name_the_file(&context, &prepared, error).await;
+            (Screened { sides: Vec::new(), windowing: None }, Localised::default(), Some(named))
+        }
+        Err(error) => return Err(error),
+    };
+    let mut screened = screened;
+    refuse_times_that_are_all_null(&prepared, &screened)?;
+    let mut facts = continuity(&prepared, &mut screened);
+    if run.options.untrusted {
+        // Under a secret seed a checksum means nothing outside this run, and showing it would help a forger.
+        facts.windows.iter_mut().for_each(|window| window.checksums = [None, None]);
+    }
+    let input = RelationInput {
+        prepared: &prepared,
+        screened: &screened,
+        localised: &localised,
+        continuity: &facts,
+        manifests: &manifests,
+        accepts: &[],
+        most: run.options.max_findings,
+    };
+    let relations = relations(&input).map_err(|e| Error::engine("staging the relations")(e.into()))?;
+    let table = |name: &str| relations.iter().find(|(known, _)| *known == name).map(|(_, batch)| batch.clone());
+    let missing =
+        || Error::engine("staging the relations")(datafusion::error::DataFusionError::Internal("a relation is missing".to_string()));
+    let (windows, spans, gaps) =
+        (table("windows").ok_or_else(missing)?, table("spans").ok_or_else(missing)?, table("gaps").ok_or_else(missing)?);
+    let why_not = |check: &str| not_judged(check, &prepared, failure.as_ref());
+    let own: Vec<_> = catalogue::all().into_iter().filter(|check| check.family != "housekeeping").collect();
+    let mut outcomes = run_checks(&own, &prepared.stream.name, relations, why_not, &job.severities).await?;
+    name_rules(&prepared, &mut outcomes);
+    let incomplete = incomplete_reasons(&prepared, &screened, &localised, failure.as_ref());
+    let mut record = StreamRecord {
+        name: prepared.stream.name.clone(),
+        mode: prepared.stream.mode,
+        verdict: Verdict::Incomplete,
+        reason: String::new(),
+        incomplete,
+        sides: side_records(&prepared, &screened, &facts, run.options.untrusted),
+        bounds: if failure.is_some() { prepared.stream.bounds } else { facts.bounds },
+        bounds_kind: bounds_kind(&prepared, facts.bounds),
+        window: screened.windowing.map(|windowing| windowing.width().to_string()),
+        window_is_default: prepared.stream.window.is_none(),
+        time_zone: prepared.stream.time_zone.name().to_string(),
+        windows_judged: facts.windows.iter().filter(|window| window.status != "empty").count() as u64,
+        counts: counts(&prepared, &screened, &localised, &outcomes, failure.is_some()),
+        checks: Vec::new(),
+        findings: Vec::new(),
+        totals: BTreeMap::new(),
+        by_severity: BTreeMap::new(),
+        accepted: 0,
+        cut: Vec::new(),
+        assumed,
+        checksum: CHECKSUM_DEFINITION.to_string(),
+        windows,
+        spans,
+        gaps,
+        extents: extents(&facts),
+        elapsed_ms: 0,
+    };
+    complete_totals(&prepared, &screened, &localised, &outcomes, job, &mut record);
+    record.elapsed_ms = u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX);
+    Ok((record, outcomes))
+}
+
+/// A failed read with the file that it failed on.
+async fn name_the_file(context: &SessionContext, prepared: &Prepared, error: Error) -> Error {
+    let Error::ReadFailed { side, problem } = &error else { return error };
+    let Some(opened) = prepared.sides.iter().find(|opened| opened.side.as_str() == side) else { return error };
+    match unreadable_file(context, opened).await {
+        Some(file) => Error::ReadFailed { side: side.clone(), problem: format!("'{file}': {problem}") },
+        None => error,
+    }
+}
+
+/// An event time without a single value is no event time.
+fn refuse_times_that_are_all_null(prepared: &Prepared, screened: &Screened) -> Result<()> {
+    let Some(place) = prepared.time else { return Ok(()) };
+    for side in &screened.sides {
+        let null_times: u64 = side.series.values().map(|series| series.null_times).sum();
+        if side.rows_read > 0 && null_times == side.rows_read {
+            return Err(Error::ColumnType {
+                what: "--time".to_string(),
+                column: prepared.paired[place].name.clone(),
+                side: side.side.to_string(),
+                data_type: prepared.paired[place].common.to_string(),
+                problem: format!("all of its {null_times} values are NULL"),
+                help: "name another column with --time, or leave it out of both sides with --ignore".to_string(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The two passes over the data.
+async fn passes(
+    prepared: &Prepared,
+    run: &Run<'_>,
+    hasher: &RowHasher,
+    shower: &Shower,
+    context: &SessionContext,
+) -> Result<(Screened, Localised)> {
+    let screened = screen(prepared, run.options, hasher, shower, context.task_ctx(), run.progress).await?;
+    let localised = localise(prepared, &screened, run.options, hasher, shower, context.task_ctx(), run.progress).await?;
+    Ok((screened, localised))
+}
+
+/// Opens the sides and fills in what was not said.
+async fn open(context: &SessionContext, mut stream: Stream, run: &Run<'_>) -> Result<(Stream, Vec<Opened>, Vec<String>)> {
+    let mut found = Vec::new();
+    for side in stream.sides() {
+        if let Some(spec) = stream.side(side) {
+            run.progress.stage(&format!("opening {} {side}", stream.name), None);
+            found.push(discover(context, side, spec).await?);
+        }
+    }
+    let views = |time: Option<&str>| -> Result<Vec<Opened>> {
+        found.iter().map(|mine| view(context, mine, found.iter().find(|other| other.side != mine.side), time, &stream.mask)).collect()
+    };
+    let sides = views(stream.time.as_deref())?;
+    let mut assumed = Vec::new();
+    for side in &sides {
+        if !side.guessed.is_empty() {
+            let shown: Vec<String> = side.guessed.iter().map(|(name, word)| format!("{name}: {word}")).collect();
+            assumed.push(format!("the {} is read as {} (--{}-opt columns=NAME:TYPE)", side.side, shown.join(", "), side.side));
+        }
+    }
+    if stream.time.is_none() {
+        let needed_by = needs_time(&stream);
+        if run.options.infer {
+            let (time, line) = infer_time(&stream, &sides, needed_by)?;
+            stream.time = time;
+            assumed.extend(line);
+        } else if let Some(setting) = needed_by {
+            return Err(Error::NoTime { problem: "--no-infer was given".to_string(), needed_by: setting.to_string() });
+        }
+    }
+    let compares = stream.mode != Mode::Single;
+    if stream.key.is_none() && !stream.keyless {
+        if run.options.infer {
+            if all_empty(&sides).await? {
+                stream.keyless = true;
+            } else {
+                let (key, line) = infer_key(&stream, &sides).await?;
+                stream.key = Some(key);
+                assumed.push(line);
+            }
+        } else if compares {
+            return Err(Error::KeyNotSaid);
+        }
+    }
+    assumed.iter().for_each(|line| (run.say)(line));
+    Ok((stream, sides, assumed))
+}
+
+/// The setting that cannot do without an event time.
+fn needs_time(stream: &Stream) -> Option<&'static str> {
+    if stream.cadence.is_some() {
+        Some("--cadence")
+    } else if stream.window.is_some() {
+        Some("--window")
+    } else if !stream.bounds.is_open() {
+        Some("--from or --until")
+    } else {
+        None
+    }
+}
+
+async fn all_empty(sides: &[Opened]) -> Result<bool> {
+    for side in sides {
+        let rows = guarded(async {
+            let batches = side.frame.clone().limit(0, Some(1))?.collect().await?;
+            Ok(batches.iter().map(arrow::record_batch::RecordBatch::num_rows).sum::<usize>())
+        })
+        .await
+        .map_err(|e| Error::ReadFailed { side: side.side.to_string(), problem: describe_engine_error(&e) })?;
+        if rows > 0 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// A rule must not take the name of a check, since a rule is a check.
+fn check_names(job: &Job) -> Result<()> {
+    let known = catalogue::all();
+    let rules: Vec<&str> = job.streams.iter().flat_map(|stream| stream.rules.iter().map(|rule| rule.name.as_str())).collect();
+    for stream in &job.streams {
+        for rule in &stream.rules {
+            if known.iter().any(|check| check.id == rule.name) {
+                return Err(Error::Usage {
+                    place: rule.place.clone(),
+                    problem: format!("'{}' is the name of a check of gapless", rule.name),
+                    help: "give the rule a name of its own".to_string(),
+                });
+            }
+        }
+    }
+    let ids = || known.iter().map(|check| check.id).chain(rules.iter().copied());
+    let named = job.accepts.iter().map(|accept| (&accept.check, accept.place.clone()));
+    let weighed = job.severities.keys().map(|check| (check, format!("severity.{check}")));
+    for (check, place) in named.chain(weighed) {
+        if !ids().any(|id| id == check) {
+            return Err(Error::Usage { place, problem: format!("there is no check '{check}'"), help: crate::error::nearest(check, ids()) });
+        }
+    }
+    Ok(())
+}
+
+/// Why a check says nothing on this stream.
+fn not_judged(check: &str, prepared: &Prepared, failure: Option<&Error>) -> Option<String> {
+    let stream = &prepared.stream;
+    let reads_data = !matches!(check, "missing_column" | "unexpected_column" | "column_type_mismatch" | "manifest_mismatch");
+    if let (Some(_), true) = (failure, reads_data) {
+        return Some("a side could not be read".to_string());
+    }
+    let single = stream.mode == Mode::Single;
+    let one_side = || Some("one side alone: nothing was compared".to_string());
+    let keyed = prepared.key.is_some();
+    match check {
+        "missing_column" | "unexpected_column" | "column_type_mismatch" | "column_converted" if single => one_side(),
+        "gap" if prepared.time.is_none() => Some("there is no event time".to_string()),
+        "gap" if stream.cadence.is_none() && stream.window.is_none() => Some("neither a cadence nor a window was given".to_string()),
+        "sequence_gap" | "sequence_duplicate" if prepared.sequence.is_none() => Some("no sequence was given".to_string()),
+        "sequence_regression" if prepared.sequence.is_none() => Some("no sequence was given".to_string()),
+        "sequence_regression" if prepared.time.is_none() => Some("there is no event time".to_string()),
+        "short_window" | "missing_series" | "unexpected_series" if single => one_side(),
+        "short_window" | "missing_series" | "unexpected_series" if stream.mode == Mode::Fill => {
+            Some("a fill does not ask for it".to_string())
+        }
+        "short_window" if stream.window.is_none() || prepared.time.is_none() => Some("no window was given".to_string()),
+        "missing_series" | "unexpected_series" if prepared.series.is_empty() => Some("no series was given".to_string()),
+        "row_outside_bounds" if stream.bounds.is_open() => Some("no bounds were given".to_string()),
+        "bounds_inferred" | "null_time" if prepared.time.is_none() => Some("there is no event time".to_string()),
+        "seam_gap" | "seam_overlap" if stream.mode != Mode::Fill => Some("a seam is between the sides of a fill".to_string()),
+        "seam_gap" | "seam_overlap" if prepared.time.is_none() && prepared.sequence.is_none() => {
+            Some("there is neither an event time nor a sequence".to_string())
+        }
+        "missing_key" | "unexpected_key" | "value_mismatch" | "missing_row" | "unexpected_row" if single => one_side(),
+        "missing_key" | "unexpected_key" | "missing_row" | "unexpected_row" if stream.mode == Mode::Fill => {
+            Some("a key on one side only is normal in a fill".to_string())
+        }
+        "missing_key" | "unexpected_key" | "value_mismatch" | "null_key" if !keyed => {
+            Some("rows are compared whole, without a key".to_string())
+        }
+        "duplicate_key" if !keyed && stream.mode != Mode::Fill => Some("rows are compared whole, without a key".to_string()),
+        "missing_row" | "unexpected_row" if keyed => Some("rows are matched by their key".to_string()),
+        "digest_mismatch" if stream.digest.is_none() => Some("no digest was asked for".to_string()),
+        "digest_mismatch" if stream.mode != Mode::Replica => Some("only a replica has equal digests".to_string()),
+        "manifest_mismatch" if stream.manifests.is_empty() => Some("no manifest was given".to_string()),
+        "rule" | "rule_unknown" if stream.rules.is_empty() => Some("no rule was given".to_string()),
+        _ => None,
+    }
+}
+
+/// Splits the outcome of the check `rule` into one a rule, so that each is reported under its own name.
+fn name_rules(prepared: &Prepared, outcomes: &mut Vec<Outcome>) {
+    let Some(at) = outcomes.iter().position(|outcome| outcome.check == "rule") else { return };
+    if prepared.stream.rules.is_empty() {
+        return;
+    }
+    let all = outcomes.remove(at);
+    for (offset, rule) in prepared.stream.rules.iter().enumerate() {
+        let own = Outcome {
+            check: rule.name.clone(),
+            severity: rule.severity,
+            findings: all.findings.iter().filter(|finding| finding.check == rule.name).cloned().collect(),
+            not_judged: all.not_judged.clone(),
+            duration_ms: all.duration_ms,
+        };
+        outcomes.insert(at + offset, own);
+    }
+}
+
+/// What should have been looked at and was not.
+fn incomplete_reasons(prepared: &Prepared, screened: &Screened, localised: &Localised, failure: Option<&Error>) -> Vec<String> {
+    if let Some(error) = failure {
+        return vec![error.to_string()];
+    }
+    let stream = &prepared.stream;
+    let mut reasons = Vec::new();
+    if screened.sides.iter().all(|side| side.rows() == 0) {
+        let read: u64 = screened.sides.iter().map(|side| side.rows_read).sum();
+        reasons.push(match (screened.sides.len(), read) {
+            (1, 0) => "the data has no rows".to_string(),
+            (_, 0) => "both sides are empty".to_string(),
+            _ => "no row lies inside the bounds".to_string(),
+        });
+    }
+    if stream.mode != Mode::Single && prepared.compared().is_empty() {
+        reasons.push("no column can be compared".to_string());
+    }
+    if stream.mode == Mode::Fill
+        && prepared.sequence.is_none()
+        && (prepared.time.is_none() || stream.cadence.is_none() && stream.window.is_none())
+    {
+        reasons.push("continuity cannot be judged without a cadence, a window or a sequence (--cadence, --window, --sequence)".to_string());
+    }
+    for side in &screened.sides {
+        let unnumbered = rows_without_sequence(side);
+        if unnumbered > 0 {
+            reasons.push(format!("{unnumbered} rows of the {} have no sequence number", side.side));
+        }
+    }
+    if let (Mode::Replica, [original, backfill]) = (stream.mode, screened.sides.as_slice()) {
+        // Two ways of looking must agree: the totals, and what the exact look settled.
+        let differs = original.total() != backfill.total();
+        let settled = localised.missing + localised.unexpected + localised.mismatched + localised.surplus_rows;
+        if differs && settled == 0 && !localised.tolerated {
+            reasons.push("the checksums of the sides differ, but no row was found that does: please report this".to_string());
+        }
+    }
+    reasons
+}
+
+fn side_records(prepared: &Prepared, screened: &Screened, facts: &Continuity, secret: bool) -> Vec<SideRecord> {
+    prepared
+        .sides
+        .iter()
+        .map(|opened| {
+            let screen = screened.sides.iter().find(|side| side.side == opened.side);
+            SideRecord {
+                side: opened.side,
+                source: prepared.stream.side(opened.side).map(|spec| redacted(&spec.path)).unwrap_or_default(),
+                format: opened.format.as_str().to_string(),
+                files: opened.files.len() as u64,
+                bytes: opened.bytes(),
+                rows: screen.map(checks::SideScreen::rows),
+                rows_read: screen.map(|side| side.rows_read),
+                // Under a secret seed a checksum means nothing to anybody else.
+                checksum: screen.filter(|_| !secret).map(|side| side.total().to_hex()),
+                digest: facts
+                    .digests
+                    .iter()
+                    .find(|(side, _)| *side == opened.side)
+                    .map(|(_, digest)| format!("{}:{digest}", prepared.stream.digest.map_or("", |algorithm| algorithm.as_str()))),
+            }
+        })
+        .collect()
+}
+
+fn bounds_kind(prepared: &Prepared, judged: Bounds) -> &'static str {
+    match (prepared.stream.bounds.from, prepared.stream.bounds.until) {
+        (Some(_), Some(_)) => "given",
+        _ if judged.is_open() => "none",
+        (None, None) => "inferred",
+        _ => "partly given",
+    }
+}
+
+fn counts(prepared: &Prepared, screened: &Screened, localised: &Localised, outcomes: &[Outcome], failed: bool) -> Counts {
+    if failed {
+        return Counts::default();
+    }
+    let stream = &prepared.stream;
+    let side = |side: Side| screened.sides.iter().find(|screen| screen.side == side);
+    let found = |check: &str| {
+        outcomes.iter().find(|outcome| outcome.check == check && outcome.not_judged.is_none()).map(|o| o.findings.len() as u64)
+    };
+    let (keyed, mode) = (prepared.key.is_some(), stream.mode);
+    let replica = mode == Mode::Replica;
+    let when = |applies: bool, value: u64| applies.then_some(value);
+    let original_keys = side(Side::Original).map_or(0, |screen| checks::distinct(&screen.keys));
+    let matched = match mode {
+        // Keys that nobody had to look at twice match; of the others, those that were settled as equal.
+        Mode::Replica => original_keys.saturating_sub(localised.original_keys) + localised.matched,
+        _ => localised.matched,
+    };
+    let violations: u64 = screened.sides.iter().flat_map(|screen| &screen.rules).map(|tally| tally.violations).sum();
+    Counts {
+        original_rows: side(Side::Original).map(checks::SideScreen::rows),
+        backfill_rows: side(Side::Backfill).map(checks::SideScreen::rows),
+        matched_keys: when(keyed && mode != Mode::Single, matched),
+        missing_keys: when(keyed && replica, localised.missing),
+        unexpected_keys: when(keyed && replica, localised.unexpected),
+        mismatched_keys: when(keyed && mode != Mode::Single, localised.mismatched),
+        duplicate_keys: when(keyed, localised.duplicated),
+        surplus_rows: when(keyed, localised.surplus_rows),
+        missing_rows: when(!keyed && replica, localised.missing_rows),
+        unexpected_rows: when(!keyed && replica, localised.unexpected_rows),
+        gaps: found("gap"),
+        sequence_gaps: found("sequence_gap"),
+        violations: Some(violations),
+    }
+}
+
+/// Time spans and open gaps, for the picture.
+fn extents(facts: &Continuity) -> Vec<Extent> {
+    let mut extents = Vec::new();
+    for span in &facts.spans {
+        if let checks::Range::Time(from, until) = span.range {
+            extents.push(Extent { series: span.series.clone(), whose: span.whose.as_str(), from, until, is_gap: false });
+        }
+    }
+    for gap in facts.gaps.iter().filter(|gap| gap.judged) {
+        if let checks::Range::Time(from, until) = gap.range {
+            extents.push(Extent { series: gap.series.clone(), whose: gap.whose.as_str(), from, until, is_gap: true });
+        }
+    }
+    extents
+}
+
+/// Complete counts, where the lists were cut at the limit.
+fn complete_totals(
+    prepared: &Prepared,
+    screened: &Screened,
+    localised: &Localised,
+    outcomes: &[Outcome],
+    job: &Job,
+    record: &mut StreamRecord,
+) {
+    let mut by: BTreeMap<(String, Severity), u64> = BTreeMap::new();
+    let defaults: BTreeMap<&str, Severity> = catalogue::all().iter().map(|check| (check.id, check.severity)).collect();
+    let weigh = |check: &str, own: Option<Severity>| {
+        job.severities.get(check).copied().or(own).or(defaults.get(check).copied()).unwrap_or(Severity::Error)
+    };
+    let settled = ["missing_key", "unexpected_key", "duplicate_key", "null_key", "missing_row", "unexpected_row", "value_mismatch"];
+    let is_rule = |name: &str| prepared.stream.rules.iter().any(|rule| rule.name == name);
+    for outcome in outcomes {
+        if settled.contains(&outcome.check.as_str()) || outcome.check == "rule_unknown" || is_rule(&outcome.check) {
+            continue;
+        }
+        for finding in &outcome.findings {
+            *by.entry((finding.check.clone(), finding.severity)).or_default() += 1;
+        }
+    }
+    for ((class, _, severity), count) in &localised.found {
+        *by.entry(((*class).to_string(), weigh(class, *severity))).or_default() += count;
+    }
+    for side in &screened.sides {
+        for (rule, tally) in checks::rules_of(prepared, side.side).iter().zip(&side.rules) {
+            if tally.violations > 0 {
+                *by.entry((rule.name.clone(), weigh(&rule.name, Some(rule.severity)))).or_default() += tally.violations;
+            }
+            if tally.unknown > 0 {
+                *by.entry(("rule_unknown".to_string(), weigh("rule_unknown", None))).or_default() += tally.unknown;
+            }
+        }
+    }
+    for ((check, severity), count) in by {
+        *record.totals.entry(check).or_default() += count;
+        *record.by_severity.entry(severity).or_default() += count;
+    }
+}
+
+/// Lets the job's acceptances cover what they cover, over all streams.
+fn accept(job: &Job, streams: &mut [(StreamRecord, Vec<Outcome>)], started: Instant) -> Vec<AcceptUse> {
+    let mut uses: Vec<AcceptUse> = Vec::new();
+    for (record, outcomes) in streams {
+        for outcome in outcomes {
+            let found = apply_accepts(&job.accepts, &mut outcome.findings, started);
+            for (at, new) in found.into_iter().enumerate() {
+                match uses.get_mut(at) {
+                    Some(known) => known.covered += new.covered,
+                    None => uses.push(new),
+                }
+            }
+            for finding in outcome.findings.iter().filter(|finding| finding.accepted) {
+                record.accepted += 1;
+                if let Some(count) = record.by_severity.get_mut(&finding.severity) {
+                    *count = count.saturating_sub(1);
+                }
+            }
+        }
+    }
+    uses
+}
+
+/// The checks over the acceptances themselves: on the stream they name, or on the first.
+async fn housekeeping(job: &Job, streams: &mut [(StreamRecord, Vec<Outcome>)], uses: &[AcceptUse]) -> Result<()> {
+    let own: Vec<_> = catalogue::all().into_iter().filter(|check| check.family == "housekeeping").collect();
+    let first = streams.first().map(|(record, _)| record.name.clone());
+    for (record, outcomes) in streams.iter_mut() {
+        let mine: Vec<AcceptUse> =
+            uses.iter().filter(|used| used.accept.stream.as_ref().or(first.as_ref()) == Some(&record.name)).cloned().collect();
+        let why_not = |_: &str| job.accepts.is_empty().then(|| "nothing was accepted".to_string());
+        let relation = checks::accepts_relation(&mine).map_err(|e| Error::engine("staging the relations")(e.into()))?;
+        let found = run_checks(&own, &record.name, vec![("accepts", relation)], why_not, &job.severities).await?;
+        for outcome in &found {
+            for finding in &outcome.findings {
+                *record.totals.entry(finding.check.clone()).or_default() += 1;
+                *record.by_severity.entry(finding.severity).or_default() += 1;
+            }
+        }
+        outcomes.extend(found);
+    }
+    Ok(())
+}
+
+/// The verdict of a stream, its reason in one sentence, and its findings up to the limit.
+fn conclude(mut record: StreamRecord, outcomes: Vec<Outcome>, options: &RunOptions) -> StreamRecord {
+    let worst = record.by_severity.iter().filter(|(_, count)| **count > 0).map(|(severity, _)| *severity).max();
+    record.verdict = gate::stream_verdict(options.fail_on, worst, !record.incomplete.is_empty());
+    let mut findings: Vec<Finding> = Vec::new();
+    for outcome in outcomes {
+        let total = record.totals.get(&outcome.check).copied().unwrap_or(0);
+        if total > options.max_findings as u64 {
+            record.cut.push(outcome.check.clone());
+        }
+        let counts = outcome.findings.iter().any(|finding| !finding.accepted && finding.severity > Severity::Info);
+        record.checks.push(CheckRecord {
+            check: outcome.check.clone(),
+            severity: outcome.severity,
+            status: match (&outcome.not_judged, counts) {
+                (Some(_), _) => CheckStatus::NotJudged,
+                (None, true) => CheckStatus::Fail,
+                (None, false) => CheckStatus::Pass,
+            },
+            reason: outcome.not_judged.clone(),
+            findings: total,
+            duration_ms: outcome.duration_ms,
+        });
+        findings.extend(outcome.findings.into_iter().take(options.max_findings));
+    }
+    record.findings = findings;
+    record.reason = reason(&record, options);
+    record
+}
+
+fn plural(count: u64, word: &str) -> String {
+    if count == 1 { format!("1 {word}") } else { format!("{count} {word}s") }
+}
+
+/// The verdict in one sentence.
+fn reason(record: &StreamRecord, options: &RunOptions) -> String {
+    let counts = &record.counts;
+    if record.verdict == Verdict::Incomplete {
+        return record.incomplete.join("; ");
+    }
+    let rows = counts.original_rows.unwrap_or(0) + counts.backfill_rows.unwrap_or(0);
+    if record.verdict == Verdict::Pass {
+        let warnings = record.by_severity.get(&Severity::Warn).copied().unwrap_or(0);
+        let beside = if warnings > 0 { format!(", with {}", plural(warnings, "warning")) } else { String::new() };
+        return match record.mode {
+            Mode::Replica => format!("the backfill equals the original, {} looked at{beside}", plural(rows, "row")),
+            Mode::Fill => format!("the recovered stream is whole, {} looked at{beside}", plural(rows, "row")),
+            Mode::Single => format!("nothing was found in {}, and nothing was compared{beside}", plural(rows, "row")),
+        };
+    }
+    let mut parts = Vec::new();
+    for (count, word) in [
+        (counts.gaps, "gap"),
+        (counts.sequence_gaps, "sequence gap"),
+        (counts.missing_keys, "missing key"),
+        (counts.unexpected_keys, "unexpected key"),
+        (counts.mismatched_keys, "mismatched key"),
+        (counts.missing_rows, "missing row"),
+        (counts.unexpected_rows, "unexpected row"),
+        (counts.surplus_rows, "surplus row"),
+        (counts.violations, "rule violation"),
+    ] {
+        if let Some(count) = count.filter(|count| *count > 0) {
+            parts.push(plural(count, word));
+        }
+    }
+    if parts.is_empty() {
+        let threshold = if options.fail_on == crate::job::FailOn::Warn { Severity::Warn } else { Severity::Error };
+        for check in &record.checks {
+            if check.status == CheckStatus::Fail && check.severity >= threshold {
+                parts.push(format!("{} {}", check.findings, check.check));
+            }
+        }
+    }
+    let mut text = parts.join(", ");
+    if text.is_empty() {
+        text = "findings at the gate's severity".to_string();
+    }
+    if !record.incomplete.is_empty() {
+        text.push_str("; and not everything could be looked at");
+    }
+    text
+}
+
+fn now() -> Instant {
+    Instant::from_chrono(chrono::Utc::now())
+}
+
+/// The start of the run and some chance, so that two runs never share a name and runs sort by time.
+fn run_id(started: Instant) -> Result<String> {
+    let moment = started.to_chrono().map(|moment| moment.format("%Y%m%dT%H%M%S%3fZ").to_string()).unwrap_or_default();
+    let chance = secret()?;
+    Ok(format!("{moment}-{:02x}{:02x}{:02x}", chance[0], chance[1], chance[2]))
+}
+
+fn secret() -> Result<[u8; 32]> {
+    let mut key = [0; 32];
+    getrandom::fill(&mut key)
+        .map_err(|e| Error::engine("drawing a secret")(datafusion::error::DataFusionError::Execution(e.to_string())))?;
+    Ok(key)
+}
+
+/// The key of masked digests: the user's, so that they can be compared between runs, or one of the run.
+fn mask_key() -> Result<[u8; 32]> {
+    match std::env::var("GAPLESS_MASK_KEY") {
+        Ok(text) if !text.is_empty() => Ok(blake3::derive_key("gapless 2026-11-23 mask v1", text.as_bytes())),
+        _ => secret(),
+    }
+}
+
+/// What `init` proposes for a stream.
+#[derive(Debug)]
+pub struct Proposal {
+    /// The stream with what was inferred filled in.
+    pub stream: Stream,
+    /// Columns and how each side reads them.
+    pub types: Vec<(String, String)>,
+    /// What was assumed, a line each.
+    pub notes: Vec<String>,
+    /// Text columns of the key that could be series.
+    pub series_candidates: Vec<String>,
+}
+
+/// Looks at the data and proposes the settings of a stream.
+///
+/// # Errors
+/// A side cannot be opened. That no key is found is not one: then whole rows are compared.
+pub async fn propose(stream: &Stream, options: &RunOptions) -> Result<Proposal> {
+    let context = session(options)?;
+    let progress = Progress::hidden();
+    let say = |_: &str| {};
+    let run = Run { options, as_run: serde_json::Value::Null, progress: &progress, say: &say };
+    let opened = match open(&context, stream.clone(), &run).await {
+        Err(Error::NoKey { tried }) => {
+            let mut keyless = stream.clone();
+            keyless.keyless = true;
+            let (stream, sides, mut notes) = open(&context, keyless, &run).await?;
+            notes.push(format!("no key: {tried} sets of columns were tried, none is unique on either side"));
+            (stream, sides, notes)
+        }
+        other => other?,
+    };
+    let (stream, sides, notes) = opened;
+    let mut types: Vec<(String, String)> = Vec::new();
+    for side in &sides {
+        for field in side.schema.fields() {
+            let shown = field.data_type().to_string();
+            match types.iter_mut().find(|(name, _)| name == field.name()) {
+                Some((_, known)) if *known != shown => known.push_str(&format!(" on the original, {shown} on the {}", side.side)),
+                Some(_) => {}
+                None => types.push((field.name().clone(), shown)),
+            }
+        }
+    }
+    let series_candidates = stream
+        .key
+        .iter()
+        .flatten()
+        .filter(|name| {
+            sides[0].schema.field_with_name(name).is_ok_and(|field| field.data_type().is_string())
+                && stream.key.as_ref().is_some_and(|k| k.len() > 1)
+        })
+        .cloned()
+        .collect();
+    Ok(Proposal { stream, types, notes, series_candidates })
+}

@@ -1,0 +1,22 @@
+//! The integration tests: one binary, since linking the query engine is what costs. Most of them run the command
+//! itself, as a user or a script does.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, unreachable_pub, reason = "tests may panic and document themselves")]
+#![allow(clippy::print_stderr, clippy::print_stdout, reason = "tests say what they skip")]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod architecture;
+mod bad_input;
+mod encoding;
+mod fixtures;
+mod malformed;
+mod oracle;
+mod outside;
+mod property;
+mod real_data;
+mod sql;
+mod support;
+mod traps;
+mod vectors;

@@ -1,0 +1,32 @@
+//! What lies outside the test binary: the repository, and a Python that nobody here wrote.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// The root of the repository.
+pub(crate) fn repository() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The Python of the tests. `tests/run` names it; a bare `cargo test` sets it up once.
+pub(crate) fn python() -> PathBuf {
+    static PYTHON: OnceLock<PathBuf> = OnceLock::new();
+    PYTHON
+        .get_or_init(|| {
+            if let Some(path) = std::env::var_os("GAPLESS_TEST_PYTHON") {
+                return PathBuf::from(path);
+            }
+            let output = Command::new("bash").arg(repository().join("tests/python/setup")).output().expect("bash runs");
+            assert!(output.status.success(), "tests/python/setup failed: {}", String::from_utf8_lossy(&output.stderr));
+            PathBuf::from(String::from_utf8_lossy(&output.stdout).trim().to_string())
+        })
+        .clone()
+}
+
+/// Runs a script of `tests/python` and returns what it prints.
+pub(crate) fn run_python(script: &str, args: &[&std::ffi::OsStr]) -> String {
+    let output = Command::new(python()).arg(repository().join("tests/python").join(script)).args(args).output().expect("python runs");
+    assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
