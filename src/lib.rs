@@ -19,7 +19,7 @@
 //! | 5 | [`report`], [`gate`], [`console`]: from records of runs to bytes, exit codes and answers |
 //! | 4 | [`checks`]: the passes, the catalogue of queries, the runner |
 //! | 3 | [`staging`]: the sides in canonical form; [`findings`]: what checks return |
-//! | 2 | [`source`]: open a side; [`functions`]: what the plans need beyond the engine |
+//! | 2 | [`source`]: open a side, with the functions that its plans need beyond the engine |
 //! | 1 | [`job`]: what people wrote, valid by construction |
 //! | 0 | [`domain`], [`error`], [`progress`] |
 //!
@@ -38,7 +38,6 @@ pub mod console;
 pub mod domain;
 pub mod error;
 pub mod findings;
-pub mod functions;
 pub mod gate;
 pub mod job;
 pub mod progress;

@@ -7,8 +7,8 @@
 use arrow::array::StringArray;
 use arrow::datatypes::{DataType, TimeUnit};
 
-use crate::functions::{Iso, iso};
 use crate::job::ColumnType;
+use crate::source::functions::{Iso, iso};
 
 /// What every value of a text column is, as far as it has been seen. Combines in any order.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -132,16 +132,14 @@ impl Fields {
             deserializer.deserialize_seq(Objects(self))?;
             return deserializer.end();
         }
-        loop {
-            match Object(self).deserialize(&mut deserializer) {
-                Ok(()) => {}
-                Err(error) if error.is_eof() && error.to_string().starts_with("EOF while parsing a value at") => {
-                    // The end of the text between two objects; inside one serde says what it was parsing.
-                    return Ok(());
-                }
-                Err(error) => return Err(error),
-            }
+        // The iterator tells the end of the text from an end inside an object.
+        for (number, object) in deserializer.into_iter::<Box<RawValue>>().enumerate() {
+            let object = object?;
+            Object(self)
+                .deserialize(&mut serde_json::Deserializer::from_str(object.get()))
+                .map_err(|e| serde::de::Error::custom(format!("object {}: {e}", number + 1)))?;
         }
+        Ok(())
     }
 }
 

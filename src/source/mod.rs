@@ -7,11 +7,12 @@
 //! ```
 //!
 //! Every source ends as a DataFusion table provider behind an object store URL, so that a store or a database comes in
-//! without a second path. Floor 2: imports `domain`, `job`, `functions` and `error`.
+//! without a second path. Floor 2: imports `domain`, `job` and `error`.
 
 mod csv_table;
 mod files_table;
 mod formats;
+mod functions;
 mod guarded;
 mod guess;
 mod ipc_shape;

@@ -9,8 +9,8 @@ use datafusion::prelude::{Expr, SessionContext, ident};
 use super::guess::{as_said, word};
 use super::{Discovered, Opened, StoredColumn, describe_engine_error};
 use crate::error::{Error, Result};
-use crate::functions::{LocalTime, ParseText, epoch_format};
 use crate::job::{ColumnType, Format};
+use crate::source::functions::{LocalTime, ParseText, epoch_format};
 
 /// How a column is read.
 struct Reading {

@@ -1,7 +1,7 @@
 //! The two sides in canonical form: columns paired by name, a type in which both can be compared, values converted
 //! where they must be, and everything that was assumed or converted said.
 //!
-//! Floor 3: imports `domain`, `job`, `functions`, `source` and `error`.
+//! Floor 3: imports `domain`, `job`, `source` and `error`.
 
 mod canonical;
 mod guard;

@@ -47,7 +47,7 @@ fn golden_vectors() {
     assert_eq!(hex(&time), "01010000007407ffffffffffffffff18c69a3b");
 }
 
-const GOLDEN_FINGERPRINT: &str = "PLACEHOLDER";
+const GOLDEN_FINGERPRINT: &str = "98965cbb5a6d0dbbd7a7a2ad022b1ea9";
 
 #[test]
 fn a_value_is_the_same_in_every_form() {

@@ -14,7 +14,7 @@ use crate::job::Ambiguous;
 
 /// The function, made for one column of one side.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct LocalTime {
+pub(crate) struct LocalTime {
     column: String,
     unit: TimeUnit,
     zone: String,
@@ -33,7 +33,7 @@ enum AmbiguousWord {
 
 impl LocalTime {
     /// For a column of naive timestamps of a unit, meant in a zone.
-    pub fn new(column: &str, unit: TimeUnit, zone: Tz, ambiguous: Ambiguous) -> Self {
+    pub(crate) fn new(column: &str, unit: TimeUnit, zone: Tz, ambiguous: Ambiguous) -> Self {
         let ambiguous = match ambiguous {
             Ambiguous::Error => AmbiguousWord::Error,
             Ambiguous::Earliest => AmbiguousWord::Earliest,
@@ -45,7 +45,7 @@ impl LocalTime {
 
     /// Keeps the values of a masked column out of errors.
     #[must_use]
-    pub fn masked(self, masked: bool) -> Self {
+    pub(crate) fn masked(self, masked: bool) -> Self {
         Self { masked, ..self }
     }
 }

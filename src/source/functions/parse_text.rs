@@ -17,7 +17,7 @@ use crate::job::{Ambiguous, ColumnType};
 
 /// The function, made for one column of one side.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct ParseText {
+pub(crate) struct ParseText {
     column: String,
     target: DataType,
     epoch: Option<TimeUnit>,
@@ -30,7 +30,7 @@ pub struct ParseText {
 
 impl ParseText {
     /// For a column that is to have a type; `time_format` in chrono's notation, `zone` for naive local times.
-    pub fn new(column: &str, target: &ColumnType, time_format: Option<&str>, zone: Option<Tz>, ambiguous: Ambiguous) -> Self {
+    pub(crate) fn new(column: &str, target: &ColumnType, time_format: Option<&str>, zone: Option<Tz>, ambiguous: Ambiguous) -> Self {
         Self {
             column: column.to_string(),
             target: target.data_type(),
@@ -52,7 +52,7 @@ impl ParseText {
 
     /// Keeps the values of a masked column out of errors.
     #[must_use]
-    pub fn masked(self, masked: bool) -> Self {
+    pub(crate) fn masked(self, masked: bool) -> Self {
         Self { masked, ..self }
     }
 
@@ -97,7 +97,7 @@ impl ScalarUDFImpl for ParseText {
 ///
 /// # Errors
 /// A value that does not parse, by its text.
-pub fn parse_text_values(to: &ParseText, text: &StringArray) -> Result<ArrayRef> {
+fn parse_text_values(to: &ParseText, text: &StringArray) -> Result<ArrayRef> {
     if let Some(unit) = to.epoch {
         let ticks = each(text, |value| value.trim().parse::<i64>().ok().ok_or_else(|| to.wrong(value, "a whole number since the epoch")))?;
         let plain: ArrayRef = Arc::new(Int64Array::from(ticks));
@@ -181,7 +181,7 @@ fn each<T>(text: &StringArray, mut parse: impl FnMut(&str) -> Result<T>) -> Resu
 }
 
 /// The coefficient of a plain decimal number at a scale, if it needs no further digit.
-pub(super) fn coefficient(value: &str, scale: i8) -> Option<i256> {
+fn coefficient(value: &str, scale: i8) -> Option<i256> {
     let value = value.trim();
     let (negative, digits) = match value.strip_prefix('-') {
         Some(rest) => (true, rest),
