@@ -552,8 +552,7 @@ fn sequence_facts(prepared: &Prepared, held: &[(Side, Option<&SeriesScreen>)], l
         .collect();
     for (side, series) in held {
         let Some(series) = series else { continue };
-        for (run, times) in series.sequence.repeated() {
-            let count = u64::try_from(run.until - run.from).unwrap_or(u64::MAX);
+        for (run, rows) in series.sequence.repeated() {
             facts.sequences.push(SequenceFact {
                 kind: "duplicate",
                 side: *side,
@@ -562,7 +561,7 @@ fn sequence_facts(prepared: &Prepared, held: &[(Side, Option<&SeriesScreen>)], l
                 until_sequence: run.until,
                 from: None,
                 until: None,
-                rows: count.saturating_mul(times),
+                rows,
             });
         }
         facts.sequences.extend(regressions(*side, label, &series.clock));

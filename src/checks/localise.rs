@@ -447,7 +447,15 @@ impl<'a> Settle<'a> {
             };
             let kind = (severity == Severity::Warn).then_some("alike");
             let rows = (original.len() + backfill.len()) as u64;
-            self.emit(found, "null_key", kind, Some(severity), side, original.first().or(backfill.first()).copied(), rows);
+            self.emit(
+                found,
+                "null_key",
+                kind,
+                Some(severity),
+                side,
+                self.earliest(original.iter().chain(backfill).copied().take(64)),
+                rows,
+            );
         }
         if !keyed {
             return self.settle_rows(original, backfill, &left, &right, found);
@@ -666,7 +674,8 @@ impl<'a> Settle<'a> {
         for place in self.differing(a, b) {
             let name = &self.prepared.paired[place].name;
             let text = |at: At| self.shower.text(name, self.gathered.raw[at.batch as usize].column(place), at.row as usize);
-            let mut difference = self.describe("value_mismatch", None, None, None, a, 1);
+            let Some(place_of) = self.earliest([a, b].into_iter()) else { continue };
+            let mut difference = self.describe("value_mismatch", None, None, None, place_of, 1);
             difference.order.extend_from_slice(&u32::try_from(place).unwrap_or(u32::MAX).to_be_bytes());
             difference.column = Some(name.clone());
             difference.original_value = text(a);
@@ -692,7 +701,8 @@ impl<'a> Settle<'a> {
         b: &[At],
         rows: u64,
     ) {
-        let Some(&first) = a.first().or(b.first()) else { return };
+        // Equal rows lie in one place, so a few of many copies are enough.
+        let Some(first) = self.earliest(a.iter().chain(b).copied().take(64)) else { return };
         let mut difference = self.describe("duplicate_key", Some(kind), Some(severity), side, first, rows);
         difference.original_value = self.copies(a);
         difference.backfill_value = self.copies(b);
@@ -738,6 +748,14 @@ impl<'a> Settle<'a> {
             _ => {}
         }
         push(found, difference);
+    }
+
+    /// The row that says where a finding lies: the earliest, so that swapping the sides changes nothing.
+    fn earliest(&self, rows: impl Iterator<Item = At>) -> Option<At> {
+        rows.min_by_key(|&at| {
+            let canonical = &self.gathered.canonical[at.batch as usize];
+            (self.time(at), self.shower.object(canonical, &self.prepared.series, at.row as usize))
+        })
     }
 
     fn time(&self, at: At) -> Option<i128> {

@@ -223,12 +223,16 @@ impl Ready {
             let _ = std::io::Write::write_all(&mut std::io::stderr().lock(), line.as_bytes());
         };
         let run = Run { options: &self.options, as_run: self.as_run.clone(), progress: &progress, say: &say };
-        let outcome = runtime.block_on(async {
-            tokio::select! {
-                outcome = verify(&self.job, &run) => outcome,
-                () = interrupted() => Err(Error::Interrupted),
-            }
+        // An interrupt is heard on a thread of its own, since settling differences keeps this one busy. Nothing has been
+        // written while it can strike: the report is stored afterwards, in one step.
+        let bar = progress.clone();
+        let watch = runtime.spawn(async move {
+            interrupted().await;
+            bar.finish();
+            std::process::exit(i32::from(fail(&Error::Interrupted)));
         });
+        let outcome = runtime.block_on(verify(&self.job, &run));
+        watch.abort();
         // Readers that are still at it are not waited for.
         runtime.shutdown_background();
         progress.finish();

@@ -64,6 +64,7 @@ pub fn describe_engine_error(error: &DataFusionError) -> String {
         DataFusionError::Execution(text) | DataFusionError::Plan(text) => text.clone(),
         DataFusionError::ArrowError(inner, _) => inner.to_string(),
         DataFusionError::ParquetError(inner) => inner.to_string(),
+        DataFusionError::SQL(inner, _) => inner.to_string().replace("sql parser error: ", ""),
         other => other.to_string(),
     };
     let text = text.split("\n\nbacktrace:").next().unwrap_or_default();

@@ -488,38 +488,80 @@ fn a_report_directory_that_is_not_writable_or_not_ours() {
     );
 }
 
+/// Two sides of so many rows, all of them different.
+fn different(rows: u32) -> Case {
+    use std::fmt::Write as _;
+    let case = Case::new();
+    let csv = |word: &str| {
+        (0..rows).fold(String::from("id,v\n"), |mut text, id| {
+            writeln!(text, "{id},{word} {id} of a row").expect("memory");
+            text
+        })
+    };
+    case.file("original.csv", csv("value")).file("backfill.csv", csv("other"));
+    case
+}
+
+/// Starts a run, interrupts it after a while, and says how it ended: the exit code, the output, and how long it took to hear.
+fn interrupted_after(case: &Case, while_: Duration) -> (std::process::Output, Duration) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gapless"));
+    command.args(["verify", "original.csv", "backfill.csv", "--key", "id"]).current_dir(case.dir());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().expect("the process starts");
+    // The report's directory is made before anything is read: from then on the run is under way.
+    let started = Instant::now();
+    while !case.path("gapless-report").exists() && started.elapsed() < Duration::from_secs(30) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    std::thread::sleep(while_);
+    // Only this child: by its own number.
+    let mut kill = Command::new("kill");
+    kill.args(["-INT", &child.id().to_string()]);
+    let _ = finish(kill, Duration::from_secs(5));
+    let asked = Instant::now();
+    let output = child.wait_with_output().expect("the process ends");
+    (output, asked.elapsed())
+}
+
 #[test]
 fn an_interrupted_run_leaves_nothing() {
     // Bigger until the run lasts long enough to be interrupted.
-    for rows in [300_000, 1_200_000, 4_800_000] {
-        let case = Case::new();
-        let csv: String = (0..rows).fold(String::from("id,v\n"), |mut text, id| {
-            use std::fmt::Write as _;
-            writeln!(text, "{id},value {id} of a row").expect("memory");
-            text
-        });
-        case.file("original.csv", &csv).file("backfill.csv", csv.replace("77,", "78,"));
-        let mut command = Command::new(env!("CARGO_BIN_EXE_gapless"));
-        command.args(["verify", "original.csv", "backfill.csv", "--key", "id"]).current_dir(case.dir());
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let child = command.spawn().expect("the process starts");
-        std::thread::sleep(Duration::from_millis(400));
-        // Only this child: by its own number.
-        let mut kill = Command::new("kill");
-        kill.args(["-INT", &child.id().to_string()]);
-        let sent = finish(kill, Duration::from_secs(5));
-        let asked = Instant::now();
-        let output = child.wait_with_output().expect("the process ends");
-        if sent.code != Some(0) || matches!(output.status.code(), Some(0 | 1)) {
+    for rows in [200_000, 800_000, 3_200_000] {
+        let case = different(rows);
+        let (output, took) = interrupted_after(&case, Duration::from_millis(300));
+        if matches!(output.status.code(), Some(0 | 1)) {
             continue; // It was over before it could be interrupted.
         }
         let stderr = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(130), "{stderr}");
-        assert!(asked.elapsed() < Duration::from_secs(10), "it ends soon after it is asked: {:?}", asked.elapsed());
+        assert_eq!(output.status.code(), Some(130), "{:?} {stderr}", output.status);
+        assert!(took < Duration::from_secs(10), "it ends soon after it is asked: {took:?}");
         assert!(!case.left_a_run(), "no half report");
         assert!(output.stdout.is_empty(), "no verdict: {}", String::from_utf8_lossy(&output.stdout));
         assert!(stderr.contains("interrupted"), "{stderr}");
         return;
     }
     panic!("no run lasted long enough to be interrupted");
+}
+
+#[test]
+fn an_interrupt_is_heard_while_differences_are_settled() {
+    // Settling 300,000 differences is seconds of computing without a pause; the interrupt falls into it at one of these moments.
+    let mut heard = 0;
+    for pause in [1_500, 2_500, 3_500, 4_500] {
+        let case = different(300_000);
+        let (output, took) = interrupted_after(&case, Duration::from_millis(pause));
+        match output.status.code() {
+            Some(130) => {
+                heard += 1;
+                assert!(!case.left_a_run(), "no half report");
+            }
+            // A run that was at its very end may still end as it would have.
+            Some(0 | 1) => {
+                assert!(took < Duration::from_secs(2), "asked to stop after {pause} ms, it went on for {took:?} and left a report")
+            }
+            other => panic!("exit {other:?}: {}", String::from_utf8_lossy(&output.stderr)),
+        }
+        assert!(took < Duration::from_secs(5), "asked to stop after {pause} ms, it took {took:?}");
+    }
+    assert!(heard > 0, "no interrupt was in time to be heard");
 }

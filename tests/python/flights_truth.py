@@ -182,12 +182,12 @@ def truth(fixture=FIXTURE):
         SELECT count(*) FROM (
             SELECT origin, log_offset FROM (SELECT DISTINCT {KEYS}, log_offset FROM bounded)
             GROUP BY ALL HAVING count(*) > 1)""")
-    # Numbers that one side holds more than once, as runs of neighbours with equally many copies: the replayed rows.
+    # Numbers that one side holds more than once, as runs of neighbours: the replayed rows.
     repeated_numbers = one("""
         WITH again AS (SELECT side, origin, log_offset, count(*) AS held FROM bounded GROUP BY ALL HAVING count(*) > 1),
-             runs AS (SELECT side, origin, held, log_offset - row_number() OVER (PARTITION BY side, origin, held ORDER BY log_offset) AS run
+             runs AS (SELECT side, origin, log_offset - row_number() OVER (PARTITION BY side, origin ORDER BY log_offset) AS run
                       FROM again)
-        SELECT count(DISTINCT (side, origin, held, run)) FROM runs""")
+        SELECT count(DISTINCT (side, origin, run)) FROM runs""")
     falls = one("""
         SELECT count(*) FROM (
             SELECT log_offset < max(log_offset) OVER (
