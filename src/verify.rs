@@ -169,7 +169,7 @@ fn refuse_times_that_are_all_null(prepared: &Prepared, screened: &Screened) -> R
                 what: "--time".to_string(),
                 column: prepared.paired[place].name.clone(),
                 side: side.side.to_string(),
-                data_type: prepared.paired[place].common.to_string(),
+                data_type: "times".to_string(),
                 problem: format!("all of its {null_times} values are NULL"),
                 help: "name another column with --time, or leave it out of both sides with --ignore".to_string(),
             });

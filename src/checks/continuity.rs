@@ -190,7 +190,7 @@ pub fn continuity(prepared: &Prepared, screened: &mut Screened) -> Continuity {
     }
     facts.bounds = Bounds {
         from: stream.bounds.from.or(overall.map(|(first, _)| Instant(first))),
-        until: stream.bounds.until.or(overall.map(|(_, last)| Instant(last + 1))),
+        until: stream.bounds.until.or(overall.map(|(_, last)| Instant(last + 1_000))),
     };
     if let (Some(_), Some(_), true) = (prepared.time, overall, stream.bounds.from.is_none() || stream.bounds.until.is_none()) {
         facts.series.push(SeriesFact {

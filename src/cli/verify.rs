@@ -149,7 +149,7 @@ fn prepared(args: Args) -> Result<Ready> {
         });
     }
     let job = build(raw, &flags, &stream, job_path.as_deref())?;
-    let outputs = output.into_iter().map(|path| format_of(&path).map(|format| (path, format))).collect::<Result<Vec<_>>>()?;
+    let outputs = output.into_iter().map(output_of).collect::<Result<Vec<_>>>()?;
     let batch_size = std::env::var("GAPLESS_BATCH_SIZE").ok().and_then(|text| text.parse().ok()).filter(|rows| *rows > 0);
     let options = RunOptions {
         infer: !no_infer,
@@ -171,6 +171,25 @@ fn prepared(args: Args) -> Result<Ready> {
         Format::Json => OutputFormat::Json,
     };
     Ok(Ready { job, options, as_run, format, outputs, quiet, verbose, progress: !no_progress && !quiet })
+}
+
+/// An output file and its form. What is wrong with it is found out before anything is read, not after an hour.
+fn output_of(path: PathBuf) -> Result<(PathBuf, OutputFormat)> {
+    let format = format_of(&path)?;
+    let wrong = |problem: String| Error::Usage {
+        place: format!("--output {}", path.display()),
+        problem,
+        help: "make the directory first, or choose another place".to_string(),
+    };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(std::path::Path::new("."));
+    if !folder.is_dir() {
+        return Err(wrong(format!("the directory '{}' does not exist", folder.display())));
+    }
+    if path.is_dir() {
+        return Err(wrong("it is a directory".to_string()));
+    }
+    tempfile::tempfile_in(folder).map_err(|e| wrong(format!("the directory '{}' cannot be written to: {}", folder.display(), e.kind())))?;
+    Ok((path, format))
 }
 
 /// The job as it is run, for the report. Options of the sides that could hold data (filters) are kept: they are the

@@ -83,7 +83,12 @@ pub fn build(raw: RawJob, flags: &RawStream, only: &[String], file: Option<&Path
             return Err(usage(&place(&format!("stream '{name}'")), "two streams have this name", "give each stream a name of its own"));
         }
         let merged = flags.clone().or(raw).or(defaults.clone());
-        streams.push(build_stream(name, merged, &place)?);
+        // Without a job file every word came from a flag, and the error speaks of that.
+        let at = |inner: &str| match file {
+            Some(_) => place(inner),
+            None => inner.split_once(", ").map_or(inner.to_string(), |(_, field)| flag_of(field)),
+        };
+        streams.push(build_stream(name, merged, &at)?);
     }
     for wanted in only {
         if !streams.iter().any(|stream| stream.name == *wanted) {
@@ -111,6 +116,17 @@ pub fn build(raw: RawJob, flags: &RawStream, only: &[String], file: Option<&Path
         severities.insert(check, level);
     }
     Ok(Job { name, streams, accepts, severities })
+}
+
+/// The flag that says what a field says: `max_silence` is `--max-silence`, `tolerance.amount` is `--tolerance amount`.
+fn flag_of(field: &str) -> String {
+    let (name, rest) = field.split_once(['.', ' ', ',']).unwrap_or((field, ""));
+    match (name, rest.trim()) {
+        ("original" | "backfill", _) => name.to_uppercase(),
+        ("bounds", _) => "--from and --until".to_string(),
+        (name, "") => format!("--{}", name.replace('_', "-")),
+        (name, rest) => format!("--{} {rest}", name.replace('_', "-")),
+    }
 }
 
 fn usage(place: &str, problem: &str, help: &str) -> Error {
@@ -349,9 +365,10 @@ fn zone(name: Option<&str>, place: &str) -> Result<Option<Tz>> {
 
 fn build_bounds(raw: RawBounds, place: &str) -> Result<Bounds> {
     let moment = |text: Option<String>, end: &str| {
+        let place = if place.starts_with("--from") { format!("--{end}") } else { format!("{place}.{end}") };
         text.map(|text| Instant::parse(&text))
             .transpose()
-            .map_err(|e| usage(&format!("{place}.{end}"), &e.to_string(), "write it in UTC or with an offset, 2024-05-06T02:10:00Z"))
+            .map_err(|e| usage(&place, &e.to_string(), "write it in UTC or with an offset, 2024-05-06T02:10:00Z"))
     };
     let bounds = Bounds { from: moment(raw.from, "from")?, until: moment(raw.until, "until")? };
     if let (Some(from), Some(until)) = (bounds.from, bounds.until)

@@ -48,20 +48,21 @@ pub fn prepare(directory: &Path) -> Result<()> {
         if let (false, Some(name)) = (ours, foreign) {
             return Err(wrong(format!("is not a report directory of gapless: it holds '{name}'"), elsewhere));
         }
+        probe(directory).map_err(|e| wrong(format!("cannot be written to: {}", e.kind()), elsewhere))
     } else {
-        std::fs::create_dir_all(directory).map_err(|e| wrong(format!("could not be made: {e}"), elsewhere))?;
+        // It is made when there is a run to put into it, so that an error before leaves nothing behind.
+        let parent = directory.ancestors().skip(1).find(|parent| parent.as_os_str().is_empty() || parent.exists());
+        let parent = parent.filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if !parent.is_dir() {
+            return Err(wrong(format!("cannot be made: '{}' is a file", parent.display()), elsewhere));
+        }
+        probe(parent).map_err(|e| wrong(format!("cannot be made: '{}' cannot be written to ({})", parent.display(), e.kind()), elsewhere))
     }
-    let marker = directory.join(MARKER);
-    if !marker.exists() {
-        std::fs::write(&marker, "Reports of gapless. Each run=<id>/ is one run; query them with `gapless sql --report DIR`.\n")
-            .map_err(|e| wrong(format!("cannot be written to: {e}"), elsewhere))?;
-    }
-    // A marker may be there in a directory that has since become read-only.
-    tempfile::Builder::new()
-        .prefix(".probe-")
-        .tempfile_in(directory)
-        .map(drop)
-        .map_err(|e| wrong(format!("cannot be written to: {e}"), elsewhere))
+}
+
+/// Whether a directory can be written to is best found out by writing.
+fn probe(directory: &Path) -> std::io::Result<()> {
+    tempfile::tempfile_in(directory).map(drop)
 }
 
 /// Writes a run beside the others and moves it into place in one step.
@@ -71,6 +72,12 @@ pub fn prepare(directory: &Path) -> Result<()> {
 pub fn store(directory: &Path, run: &RunRecord) -> Result<StoredRun> {
     let target = directory.join(format!("run={}", run.id));
     let failed = |path: &Path, problem: String| Error::Output { path: path.display().to_string(), problem };
+    std::fs::create_dir_all(directory).map_err(|e| failed(directory, e.to_string()))?;
+    let marker = directory.join(MARKER);
+    if !marker.exists() {
+        std::fs::write(&marker, "Reports of gapless. Each run=<id>/ is one run; query them with `gapless sql --report DIR`.\n")
+            .map_err(|e| failed(&marker, e.to_string()))?;
+    }
     // The name starts with a dot: what is not finished is not a run.
     let staged = tempfile::Builder::new().prefix(".unfinished-").tempdir_in(directory).map_err(|e| failed(directory, e.to_string()))?;
     let stored = StoredRun { directory: directory.to_path_buf(), run: target.clone() };

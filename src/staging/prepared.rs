@@ -3,6 +3,7 @@
 use arrow::datatypes::DataType;
 
 use super::pairing::{Conversion, Pairing, SchemaFact, SchemaFactKind, comparable, note};
+use super::show::type_word;
 use crate::domain::{Side, Tolerance};
 use crate::error::{Error, Result, nearest};
 use crate::job::{Stream, TextRule};
@@ -154,8 +155,11 @@ pub fn prepare(stream: Stream, sides: Vec<Opened>) -> Result<Prepared> {
                         what: "the comparison".to_string(),
                         column: name.clone(),
                         side: other.side.to_string(),
-                        data_type: theirs.to_string(),
-                        problem: format!("it serves as key, time, series or sequence, and cannot be compared with {mine} on the original"),
+                        data_type: type_word(theirs),
+                        problem: format!(
+                            "it serves as key, time, series or sequence, and cannot be compared with {} on the original",
+                            type_word(mine)
+                        ),
                         help: format!(
                             "say its type with `--backfill-opt columns={name}:…` or `--original-opt columns={name}:…`, and for times a time_format"
                         ),
@@ -231,7 +235,7 @@ fn unusable(name: &str, side: &Opened, data_type: &DataType) -> Error {
         what: "the checks".to_string(),
         column: name.to_string(),
         side: side.side.to_string(),
-        data_type: data_type.to_string(),
+        data_type: type_word(data_type),
         problem: "values of this type have no canonical form".to_string(),
         help: format!("leave it out with `--ignore {name}`"),
     }
@@ -247,7 +251,7 @@ fn check_roles(prepared: &Prepared) -> Result<()> {
         what: what.to_string(),
         column: prepared.paired[place].name.clone(),
         side: side.side.to_string(),
-        data_type: own_type(place, side).to_string(),
+        data_type: type_word(&own_type(place, side)),
         problem: problem.to_string(),
         help,
     };
@@ -349,7 +353,7 @@ fn check_roles(prepared: &Prepared) -> Result<()> {
                 what: format!("--tolerance {name}"),
                 column: name.clone(),
                 side: "original".to_string(),
-                data_type: column.common.to_string(),
+                data_type: type_word(&column.common),
                 problem: problem.to_string(),
                 help: help.to_string(),
             });
@@ -363,7 +367,7 @@ fn check_roles(prepared: &Prepared) -> Result<()> {
                 what: format!("--text {name}"),
                 column: name.clone(),
                 side: "original".to_string(),
-                data_type: column.common.to_string(),
+                data_type: type_word(&column.common),
                 problem: "trim, fold and nfc are for text".to_string(),
                 help: "leave it out, or use --tolerance for numbers and times".to_string(),
             });

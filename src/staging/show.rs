@@ -226,7 +226,12 @@ pub(super) fn type_word(data_type: &DataType) -> String {
             };
             format!("timestamp in {unit}{}", if zone.is_some() { " UTC" } else { "" })
         }
-        DataType::Utf8 => "text".to_string(),
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "text".to_string(),
+        DataType::Dictionary(_, values) => type_word(values),
+        DataType::Decimal128(p, s) | DataType::Decimal256(p, s) => format!("decimal({p},{s})"),
+        DataType::Date32 => "date".to_string(),
+        DataType::Boolean => "bool".to_string(),
+        other if other.is_numeric() => other.to_string().to_lowercase(),
         other => other.to_string(),
     }
 }
