@@ -125,6 +125,7 @@ async fn verify_stream(job: &Job, stream: Stream, run: &Run<'_>) -> Result<(Stre
         sides: side_records(&prepared, &screened, &facts, run.options.untrusted),
         bounds: if failure.is_some() { prepared.stream.bounds } else { facts.bounds },
         bounds_kind: bounds_kind(&prepared, facts.bounds),
+        outage: prepared.stream.outage,
         window: screened.windowing.map(|windowing| windowing.width().to_string()),
         window_is_default: prepared.stream.window.is_none(),
         time_zone: prepared.stream.time_zone.name().to_string(),
@@ -616,40 +617,55 @@ fn reason(record: &StreamRecord, options: &RunOptions) -> String {
     let rows = counts.original_rows.unwrap_or(0) + counts.backfill_rows.unwrap_or(0);
     if record.verdict == Verdict::Pass {
         let warnings = record.by_severity.get(&Severity::Warn).copied().unwrap_or(0);
-        let beside = if warnings > 0 { format!(", with {}", plural(warnings, "warning")) } else { String::new() };
+        let mut beside = String::new();
+        if record.accepted > 0 {
+            beside.push_str(&format!(", but for {}", plural(record.accepted, "accepted finding")));
+        }
+        if warnings > 0 {
+            beside.push_str(&format!(", with {}", plural(warnings, "warning")));
+        }
+        let looked = plural(rows, "row");
         return match record.mode {
-            Mode::Replica => format!("the backfill equals the original, {} looked at{beside}", plural(rows, "row")),
-            Mode::Fill => format!("the recovered stream is whole, {} looked at{beside}", plural(rows, "row")),
-            Mode::Single => format!("nothing was found in {}, and nothing was compared{beside}", plural(rows, "row")),
+            Mode::Replica => format!("the backfill equals the original{beside}; {looked} looked at"),
+            Mode::Fill => format!("the recovered stream is whole{beside}; {looked} looked at"),
+            Mode::Single => format!("nothing is wrong{beside}; {looked} looked at, nothing compared"),
         };
     }
     let mut parts = Vec::new();
-    for (count, word) in [
-        (counts.gaps, "gap"),
-        (counts.sequence_gaps, "sequence gap"),
-        (counts.missing_keys, "missing key"),
-        (counts.unexpected_keys, "unexpected key"),
-        (counts.mismatched_keys, "mismatched key"),
-        (counts.missing_rows, "missing row"),
-        (counts.unexpected_rows, "unexpected row"),
-        (counts.surplus_rows, "surplus row"),
-        (counts.violations, "rule violation"),
-    ] {
-        if let Some(count) = count.filter(|count| *count > 0) {
-            parts.push(plural(count, word));
+    if record.accepted == 0 {
+        for (count, word) in [
+            (counts.gaps, "gap"),
+            (counts.sequence_gaps, "sequence gap"),
+            (counts.missing_keys, "missing key"),
+            (counts.unexpected_keys, "unexpected key"),
+            (counts.mismatched_keys, "mismatched key"),
+            (counts.missing_rows, "missing row"),
+            (counts.unexpected_rows, "unexpected row"),
+            (counts.surplus_rows, "surplus row"),
+            (counts.violations, "rule violation"),
+        ] {
+            if let Some(count) = count.filter(|count| *count > 0) {
+                parts.push(plural(count, word));
+            }
         }
     }
     if parts.is_empty() {
+        // Beside accepted findings, and for checks that have no count of their own, what is left of each check is said.
         let threshold = if options.fail_on == crate::job::FailOn::Warn { Severity::Warn } else { Severity::Error };
-        for check in &record.checks {
-            if check.status == CheckStatus::Fail && check.severity >= threshold {
-                parts.push(format!("{} {}", check.findings, check.check));
+        for check in record.checks.iter().filter(|check| check.status == CheckStatus::Fail) {
+            let accepted = record.findings.iter().filter(|finding| finding.check == check.check && finding.accepted).count() as u64;
+            let weighs = record.findings.iter().any(|f| f.check == check.check && !f.accepted && f.severity >= threshold);
+            if weighs || check.severity >= threshold && check.findings > accepted {
+                parts.push(format!("{} {}", check.findings.saturating_sub(accepted), check.check));
             }
         }
     }
     let mut text = parts.join(", ");
     if text.is_empty() {
         text = "findings at the gate's severity".to_string();
+    }
+    if record.accepted > 0 {
+        text.push_str(&format!(", beside {}", plural(record.accepted, "accepted finding")));
     }
     if !record.incomplete.is_empty() {
         text.push_str("; and not everything could be looked at");

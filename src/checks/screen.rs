@@ -308,7 +308,7 @@ fn plan(
         hasher: hasher.clone(),
         shower: shower.clone(),
         max_samples: options.max_findings,
-        key_budget: options.memory_bytes / 2 / 16,
+        key_budget: options.memory_bytes / 2 / 16 / prepared.sides.len().max(1) as u64,
         keys_held: Arc::default(),
         progress: progress.clone(),
     })
@@ -527,7 +527,7 @@ impl Partial {
             let held = plan.keys_held.fetch_add(rows as u64, Ordering::Relaxed) + rows as u64;
             if held > plan.key_budget {
                 return Err(DataFusionError::ResourcesExhausted(format!(
-                    "the list of keys has outgrown the memory budget at {held} rows (16 bytes a row, half of --memory)"
+                    "the list of keys has outgrown the memory budget at {held} rows (16 bytes a row; the lists of all sides together may take half of --memory)"
                 )));
             }
         }

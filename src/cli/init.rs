@@ -50,8 +50,18 @@ fn written(args: Args) -> Result<()> {
     let mut text = String::from(
         "# Written by `gapless init`: what it found in the data, to be read before it is trusted.\n# Run it with: gapless verify --job gapless.toml\n\n",
     );
+    // A job file's paths are relative to the file, so one that is written elsewhere names them in full.
+    let elsewhere = output.as_ref().and_then(|path| path.parent()).is_some_and(|folder| !folder.as_os_str().is_empty());
     for stream in &job.streams {
-        text.push_str(&toml_of(&runtime.block_on(propose(stream, &options))?));
+        let mut proposal = runtime.block_on(propose(stream, &options))?;
+        if elsewhere {
+            for side in [Some(&mut proposal.stream.original), proposal.stream.backfill.as_mut()].into_iter().flatten() {
+                if let Ok(full) = std::path::absolute(&side.path) {
+                    side.path = full.display().to_string();
+                }
+            }
+        }
+        text.push_str(&toml_of(&proposal));
     }
     match output {
         None => print(&text),
@@ -73,6 +83,30 @@ fn list(values: &[String]) -> String {
     format!("[{}]", values.iter().map(|value| text(value)).collect::<Vec<_>>().join(", "))
 }
 
+/// A side as a path, or as a table where options were given.
+fn side_of(side: &crate::job::SideSpec) -> String {
+    let mut options: Vec<String> = Vec::new();
+    let mut option = |name: &str, value: Option<String>| options.extend(value.map(|value| format!("{name} = {value}")));
+    let table = |pairs: Vec<(String, String)>| {
+        let pairs: Vec<String> = pairs.iter().map(|(name, value)| format!("{} = {}", text(name), text(value))).collect();
+        (!pairs.is_empty()).then(|| format!("{{ {} }}", pairs.join(", ")))
+    };
+    option("format", side.format.map(|format| text(format.as_str())));
+    option("delimiter", (side.delimiter != b',').then(|| text(&char::from(side.delimiter).to_string())));
+    option("header", (!side.header).then(|| "false".to_string()));
+    option("null_values", (side.null_values != [""]).then(|| list(&side.null_values)));
+    option("time_format", side.time_format.as_deref().map(text));
+    option("time_zone", side.time_zone.map(|zone| text(zone.name())));
+    option("ambiguous", (side.ambiguous != crate::job::Ambiguous::Error).then(|| text(&format!("{:?}", side.ambiguous).to_lowercase())));
+    option("rename", table(side.rename.clone()));
+    option("columns", table(side.columns.iter().map(|(name, said)| (name.clone(), said.word())).collect()));
+    option("filter", side.filter.as_deref().map(text));
+    if options.is_empty() {
+        return text(&side.path);
+    }
+    format!("{{ path = {}, {} }}", text(&side.path), options.join(", "))
+}
+
 fn toml_of(proposal: &Proposal) -> String {
     let Proposal { stream, types, notes, series_candidates } = proposal;
     let mut out = String::new();
@@ -86,11 +120,12 @@ fn toml_of(proposal: &Proposal) -> String {
     };
     line(format!("name = {}", text(&stream.name)));
     if stream.backfill.is_some() {
-        line(format!("mode = {}                 # or \"fill\": the backfill fills the original's holes", text(stream.mode.as_str())));
+        line(format!("mode = {}", text(stream.mode.as_str())));
+        line("# replica: the backfill must equal the original; fill: it fills the original's holes".to_string());
     }
-    line(format!("original = {}", text(&stream.original.path)));
+    line(format!("original = {}", side_of(&stream.original)));
     if let Some(side) = &stream.backfill {
-        line(format!("backfill = {}", text(&side.path)));
+        line(format!("backfill = {}", side_of(side)));
     }
     match &stream.key {
         Some(key) => line(format!("key = {}", list(key))),
@@ -110,11 +145,46 @@ fn toml_of(proposal: &Proposal) -> String {
     } else {
         line(format!("series = {}", list(&stream.series)));
     }
-    line("# sequence = \"…\"                 # an integer that rises by one a row: offset, order number".to_string());
-    line("# cadence = \"1m\"                 # nominal step between two rows; a longer silence is a gap".to_string());
-    line("# window = \"1h\"                  # without a cadence, empty windows are the gaps".to_string());
-    line("# bounds = { from = \"…\", until = \"…\" }   # half-open; without them loss at head and tail is invisible".to_string());
-    line("# ignore = []".to_string());
+    let mut setting = |name: &str, value: Option<String>, hint: &str| match value {
+        Some(value) => line(format!("{name} = {value}")),
+        None => line(hint.to_string()),
+    };
+    let length = |d: crate::domain::Duration| text(&d.to_string());
+    setting(
+        "sequence",
+        stream.sequence.as_deref().map(text),
+        "# sequence = \"…\"                 # an integer that rises by one a row: offset, order number",
+    );
+    setting(
+        "cadence",
+        stream.cadence.map(length),
+        "# cadence = \"1m\"                 # nominal step between two rows; a longer silence is a gap",
+    );
+    if stream.max_silence.is_some() {
+        setting("max_silence", stream.max_silence.map(length), "");
+    }
+    setting("window", stream.window.map(length), "# window = \"1h\"                  # without a cadence, empty windows are the gaps");
+    if stream.time_zone != chrono_tz::Tz::UTC {
+        setting("time_zone", Some(text(stream.time_zone.name())), "");
+    }
+    let ends: Vec<String> = [("from", stream.bounds.from), ("until", stream.bounds.until)]
+        .into_iter()
+        .filter_map(|(name, at)| at.map(|at| format!("{name} = {}", text(&at.to_string()))))
+        .collect();
+    let bounds = (!ends.is_empty()).then(|| format!("{{ {} }}", ends.join(", ")));
+    setting("bounds", bounds, "# bounds = { from = \"…\", until = \"…\" }   # half-open; without them loss at head and tail is invisible");
+    if !stream.ignore.is_empty() {
+        setting("ignore", Some(list(&stream.ignore)), "");
+    }
+    if let Some(columns) = &stream.columns {
+        setting("columns", Some(list(columns)), "");
+    }
+    if !stream.mask.is_empty() {
+        setting("mask", Some(list(&stream.mask)), "");
+    }
+    if stream.ignore.is_empty() {
+        line("# ignore = []".to_string());
+    }
     line("# tolerance = { amount = { abs = 0.01 } }".to_string());
     line(String::new());
     line("# [[stream.rule]]".to_string());

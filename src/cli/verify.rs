@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::arguments::{StreamArgs, default_memory, memory};
 use super::{fail, print, runtime, say_error, threads};
+use crate::domain::{Duration, Tolerance};
 use crate::error::{Error, Result, redacted};
 use crate::job::{FailOn, Job, RunOptions, Stream, build, load};
 use crate::progress::Progress;
@@ -195,28 +196,86 @@ fn output_of(path: PathBuf) -> Result<(PathBuf, OutputFormat)> {
 /// The job as it is run, for the report. Options of the sides that could hold data (filters) are kept: they are the
 /// user's own words.
 fn as_run(job: &Job, options: &RunOptions, path: Option<&std::path::Path>) -> serde_json::Value {
-    let stream = |stream: &Stream| {
+    let side = |spec: &crate::job::SideSpec| {
         json!({
-            "name": stream.name,
-            "mode": stream.mode.as_str(),
-            "original": redacted(&stream.original.path),
-            "backfill": stream.backfill.as_ref().map(|side| redacted(&side.path)),
-            "key": stream.key,
-            "keyless": stream.keyless,
-            "time": stream.time,
-            "series": stream.series,
-            "sequence": stream.sequence,
-            "cadence": stream.cadence.map(|d| d.to_string()),
-            "max_silence": stream.max_silence.map(|d| d.to_string()),
-            "window": stream.window.map(|d| d.to_string()),
-            "time_zone": stream.time_zone.name(),
-            "from": stream.bounds.from.map(|at| at.to_string()),
-            "until": stream.bounds.until.map(|at| at.to_string()),
-            "columns": stream.columns,
-            "ignore": stream.ignore,
-            "mask": stream.mask,
-            "rules": stream.rules.iter().map(|rule| json!({ "name": rule.name, "assert": rule.assert, "severity": rule.severity.as_str() })).collect::<Vec<_>>(),
-            "digest": stream.digest.map(|algorithm| algorithm.as_str()),
+            "path": redacted(&spec.path),
+            "format": spec.format.map(|format| format.as_str()),
+            "delimiter": char::from(spec.delimiter).to_string(),
+            "header": spec.header,
+            "null_values": spec.null_values,
+            "time_format": spec.time_format,
+            "time_zone": spec.time_zone.map(|zone| zone.name()),
+            "ambiguous": format!("{:?}", spec.ambiguous).to_lowercase(),
+            "rename": spec.rename.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
+            "columns": spec.columns.iter().map(|(name, said)| (name.clone(), said.data_type().to_string())).collect::<std::collections::BTreeMap<_, _>>(),
+            "filter": spec.filter,
+        })
+    };
+    let bounds = |bounds: &crate::domain::Bounds| json!({ "from": bounds.from.map(|at| at.to_string()), "until": bounds.until.map(|at| at.to_string()) });
+    let tolerance = |tolerance: &Tolerance| match tolerance {
+        Tolerance::Number { abs, rel } => json!({ "abs": abs, "rel": rel }),
+        Tolerance::Time { nanos } => json!(Duration::from_nanos(*nanos).map(|length| length.to_string())),
+    };
+    let stream = |stream: &Stream| {
+        // Taken apart, so that a setting that is added is also reported.
+        let Stream {
+            name,
+            mode,
+            original,
+            backfill,
+            key,
+            keyless,
+            time,
+            series,
+            sequence,
+            cadence,
+            max_silence,
+            window,
+            time_zone,
+            bounds: judged,
+            sequence_bounds,
+            outage,
+            columns,
+            ignore,
+            mask,
+            tolerance: tolerances,
+            text,
+            rules,
+            duplicates,
+            digest,
+            manifests,
+        } = stream;
+        json!({
+            "name": name,
+            "mode": mode.as_str(),
+            "original": side(original),
+            "backfill": backfill.as_ref().map(side),
+            "key": key,
+            "keyless": keyless,
+            "time": time,
+            "series": series,
+            "sequence": sequence,
+            "cadence": cadence.map(|d| d.to_string()),
+            "max_silence": max_silence.map(|d| d.to_string()),
+            "window": window.map(|d| d.to_string()),
+            "time_zone": time_zone.name(),
+            "bounds": bounds(judged),
+            "sequence_bounds": { "from": sequence_bounds.0.map(|n| n.to_string()), "until": sequence_bounds.1.map(|n| n.to_string()) },
+            "outage": outage.as_ref().map(bounds),
+            "columns": columns,
+            "ignore": ignore,
+            "mask": mask,
+            "tolerance": tolerances.iter().map(|(name, t)| (name.clone(), tolerance(t))).collect::<serde_json::Map<_, _>>(),
+            "text": text.iter().map(|(name, rules)| (name.clone(), json!(rules.iter().map(|rule| format!("{rule:?}").to_lowercase()).collect::<Vec<_>>()))).collect::<serde_json::Map<_, _>>(),
+            "rules": rules.iter().map(|rule| json!({
+                "name": rule.name,
+                "assert": rule.assert,
+                "severity": rule.severity.as_str(),
+                "side": rule.side.map(|side| side.as_str()),
+            })).collect::<Vec<_>>(),
+            "duplicates": format!("{duplicates:?}").to_lowercase(),
+            "digest": digest.map(|algorithm| algorithm.as_str()),
+            "manifests": manifests.iter().map(|manifest| redacted(&manifest.path)).collect::<Vec<_>>(),
         })
     };
     json!({

@@ -36,6 +36,8 @@ pub struct StreamRecord {
     pub sides: Vec<SideRecord>,
     pub bounds: Bounds,
     pub bounds_kind: &'static str,
+    /// The known interruption.
+    pub outage: Option<Bounds>,
     pub window: Option<String>,
     pub window_is_default: bool,
     pub time_zone: String,

@@ -64,6 +64,26 @@ impl ColumnType {
         }
     }
 
+    /// The word that [`Self::parse`] reads as this type.
+    pub fn word(&self) -> String {
+        let unit = |unit: &TimeUnit| match unit {
+            TimeUnit::Second => "s",
+            TimeUnit::Millisecond => "ms",
+            TimeUnit::Microsecond => "us",
+            TimeUnit::Nanosecond => "ns",
+        };
+        match self {
+            Self::Epoch(ticks) => format!("epoch_{}", unit(ticks)),
+            Self::Plain(DataType::Timestamp(ticks, _)) => format!("timestamp_{}", unit(ticks)),
+            Self::Plain(DataType::Utf8) => "text".to_string(),
+            Self::Plain(DataType::Boolean) => "bool".to_string(),
+            Self::Plain(DataType::Date32) => "date".to_string(),
+            Self::Plain(DataType::Time64(_)) => "time".to_string(),
+            Self::Plain(DataType::Decimal128(p, s) | DataType::Decimal256(p, s)) => format!("decimal({p},{s})"),
+            Self::Plain(other) => other.to_string().to_lowercase(),
+        }
+    }
+
     /// All words, for errors.
     pub const WORDS: &'static str = "bool, int8 to int64, uint8 to uint64, float32, float64, decimal(p,s), text, binary, date, time, timestamp, timestamp_s/_ms/_us/_ns, epoch_s/_ms/_us/_ns";
 }

@@ -57,6 +57,7 @@ fn stream(stream: &StreamRecord) -> Value {
         "incomplete": stream.incomplete,
         "sides": sides,
         "bounds": { "from": instant(stream.bounds.from), "until": instant(stream.bounds.until), "kind": stream.bounds_kind },
+        "outage": stream.outage.map(|outage| json!({ "from": instant(outage.from), "until": instant(outage.until) })),
         "window": { "width": stream.window, "default": stream.window_is_default, "time_zone": stream.time_zone, "windows": stream.windows_judged },
         "checksum": stream.checksum,
         "counts": counts(&stream.counts),

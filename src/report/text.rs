@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use super::StoredRun;
-use super::timeline::timeline;
+use super::timeline::{outage_marks, timeline};
 use crate::domain::{Finding, Severity, Side, Verdict, pairs};
 use crate::findings::{CheckStatus, Counts, RunRecord, StreamRecord};
 
@@ -156,7 +156,8 @@ fn quoted(text: &str) -> String {
 fn stream_text(pen: &mut Pen, stream: &StreamRecord, title: &str, style: TextStyle) {
     let head = format!("{} {}{title} · {}", pen.verdict(stream.verdict), pen.bold(&plain(&stream.name)), stream.reason);
     pen.line(&head);
-    for reason in &stream.incomplete {
+    // An incomplete verdict has given its reasons already.
+    for reason in stream.incomplete.iter().filter(|_| stream.verdict == Verdict::Fail) {
         let line = format!("  not looked at: {}", plain(reason));
         pen.line(&line);
     }
@@ -220,6 +221,11 @@ fn looked_at(pen: &mut Pen, stream: &StreamRecord, style: TextStyle) {
         let line = format!("  {:<9} {from} to {until} ({})", "bounds", stream.bounds_kind);
         pen.line(&line);
     }
+    if let Some(outage) = &stream.outage {
+        let end = |at: Option<crate::domain::Instant>| at.map_or("open".to_string(), |at| at.to_string());
+        let line = format!("  {:<9} {} to {}", "outage", end(outage.from), end(outage.until));
+        pen.line(&line);
+    }
     if let Some(window) = &stream.window {
         let kind = if stream.window_is_default { ", chosen to show; it judges nothing" } else { "" };
         let line = format!("  {:<9} {window} in {}, {} with rows{kind}", "windows", stream.time_zone, grouped(stream.windows_judged));
@@ -267,6 +273,10 @@ fn picture(pen: &mut Pen, stream: &StreamRecord) {
     let Some((lines, left_out)) = timeline(stream) else { return };
     let names: Vec<String> = lines.iter().map(|line| shortened(&pairs(&line.series), 24)).collect();
     let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+    if let Some(marks) = outage_marks(stream) {
+        let line = format!("  {}  {}", " ".repeat(width), pen.dim(&marks));
+        pen.line(&line);
+    }
     for (name, line) in names.iter().zip(&lines) {
         let padding = " ".repeat(width - name.chars().count());
         let cells = if pen.colour {

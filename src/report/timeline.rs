@@ -91,3 +91,29 @@ pub(super) fn timeline(stream: &StreamRecord) -> Option<(Vec<Line>, usize)> {
     lines.truncate(MOST_SERIES);
     Some((lines, left_out))
 }
+
+/// The known interruption over the picture: `├─outage─┤` where it lies.
+pub(super) fn outage_marks(stream: &StreamRecord) -> Option<String> {
+    let (from, until) = (stream.bounds.from?.0, stream.bounds.until?.0);
+    let outage = stream.outage?;
+    let (start, end) = (outage.from.map_or(from, |at| at.0).max(from), outage.until.map_or(until, |at| at.0).min(until));
+    if start >= end || from >= until {
+        return None;
+    }
+    let place = |at: i128| usize::try_from((at - from) * WIDTH as i128 / (until - from)).unwrap_or(0).min(WIDTH - 1);
+    let (first, last) = (place(start), place(end - 1));
+    let mut marks: Vec<char> = vec![' '; WIDTH];
+    for mark in &mut marks[first..=last] {
+        *mark = '─';
+    }
+    marks[first] = '├';
+    marks[last] = '┤';
+    let word = "outage";
+    if last - first > word.len() + 1 {
+        let begin = first + (last - first + 1 - word.len()) / 2;
+        for (at, letter) in word.chars().enumerate() {
+            marks[begin + at] = letter;
+        }
+    }
+    Some(marks.into_iter().collect::<String>().trim_end().to_string())
+}

@@ -16,6 +16,7 @@ mod oracle;
 mod outside;
 mod property;
 mod real_data;
+mod report;
 mod sql;
 mod support;
 mod traps;

@@ -1,0 +1,144 @@
+//! The public face of a run, pinned: table schemas, JSON fields, the text that people read, the list of checks.
+
+use std::process::Command;
+
+use super::outside::repository;
+
+fn flights(extra: &[&str]) -> (tempfile::TempDir, String) {
+    let report = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_gapless"))
+        .current_dir(repository())
+        .args(["verify", "--job", "fixtures/flights-outage/gapless.toml", "--report"])
+        .arg(report.path())
+        .args(extra)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+    (report, String::from_utf8(output.stdout).unwrap())
+}
+
+fn run_directory(report: &std::path::Path) -> std::path::PathBuf {
+    std::fs::read_dir(report)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.file_name().unwrap().to_string_lossy().starts_with("run="))
+        .unwrap()
+}
+
+#[test]
+fn table_schemas_are_public() {
+    let (report, _) = flights(&["--quiet"]);
+    let run = run_directory(report.path());
+    let mut shown = String::new();
+    let mut names: Vec<_> = std::fs::read_dir(&run).unwrap().map(|entry| entry.unwrap().path()).collect();
+    names.sort();
+    for path in names.iter().filter(|path| path.extension().is_some_and(|suffix| suffix == "parquet")) {
+        let file = std::fs::File::open(path).unwrap();
+        let builder = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
+        shown.push_str(&format!("{}\n", path.file_stem().unwrap().to_string_lossy()));
+        for field in builder.schema().fields() {
+            shown.push_str(&format!("  {} {}\n", field.name(), field.data_type()));
+        }
+    }
+    insta::assert_snapshot!(shown);
+}
+
+/// The console knows the tables by their own list: it must be the one that is written.
+#[test]
+fn the_console_knows_every_table_and_column() {
+    let (report, _) = flights(&["--quiet"]);
+    let run = run_directory(report.path());
+    for table in gapless::console::TABLES {
+        let file = std::fs::File::open(run.join(format!("{}.parquet", table.name))).unwrap();
+        let builder = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
+        let written: Vec<_> = builder.schema().fields().iter().map(|f| (f.name().clone(), f.data_type().clone())).collect();
+        let known: Vec<_> = table.file_schema().fields().iter().map(|f| (f.name().clone(), f.data_type().clone())).collect();
+        assert_eq!(written, known, "{}", table.name);
+    }
+}
+
+fn fields(value: &serde_json::Value, path: &str, out: &mut Vec<String>) {
+    match value {
+        serde_json::Value::Object(object) if !path.ends_with("options") && !path.ends_with("findings") => {
+            for (name, value) in object {
+                fields(value, &format!("{path}.{name}"), out);
+            }
+        }
+        serde_json::Value::Array(items) => {
+            if let Some(first) = items.first() {
+                fields(first, &format!("{path}[]"), out);
+            } else {
+                out.push(path.to_string());
+            }
+        }
+        _ => out.push(path.to_string()),
+    }
+}
+
+#[test]
+fn json_fields_are_public() {
+    let (_report, json) = flights(&["--format", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["schema_version"], 1);
+    let mut found = Vec::new();
+    fields(&json, "", &mut found);
+    insta::assert_snapshot!(found.join("\n"));
+}
+
+#[test]
+fn the_text_that_people_read() {
+    let (report, text) = flights(&[]);
+    let directory = report.path().display().to_string();
+    let shown: Vec<String> = text
+        .lines()
+        .map(|line| match line.trim_start() {
+            // The time and the run's name are its own.
+            start if start.starts_with("time ") => "  time      [time]".to_string(),
+            start if start.starts_with("report ") => "report  [report]".to_string(),
+            _ => line.replace(&directory, "[report]").replace(&repository().display().to_string(), "[repository]"),
+        })
+        .collect();
+    insta::assert_snapshot!(shown.join("\n"));
+}
+
+#[test]
+fn the_list_of_checks() {
+    let ask = |args: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_gapless")).args(args).output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).unwrap()
+    };
+    insta::assert_snapshot!(ask(&["checks"]));
+    insta::assert_snapshot!(ask(&["checks", "explain", "duplicate_key"]));
+}
+
+/// A job that `init` writes is a job that `verify` takes.
+#[test]
+fn init_writes_a_job_that_runs() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("a.csv"), "id,at,v\n1,2024-05-06 01:00:00,x\n2,2024-05-06 02:00:00,\n").unwrap();
+    std::fs::write(directory.path().join("b.csv"), "id;ts;v\n1;2024-05-06 03:00:00;x\n2;2024-05-06 04:00:00;\n").unwrap();
+    let run = |args: &[&str]| Command::new(env!("CARGO_BIN_EXE_gapless")).current_dir(directory.path()).args(args).output().unwrap();
+    let written = run(&[
+        "init",
+        "a.csv",
+        "b.csv",
+        "--cadence",
+        "1h",
+        "--output",
+        "gapless.toml",
+        "--original-opt",
+        "time_zone=UTC",
+        "--backfill-opt",
+        "time_zone=Europe/Berlin",
+        "--backfill-opt",
+        "rename=ts:at",
+        "--backfill-opt",
+        "delimiter=;",
+    ]);
+    assert!(written.status.success(), "{}", String::from_utf8_lossy(&written.stderr));
+    let again = run(&["init", "a.csv", "b.csv", "--backfill-opt", "delimiter=;", "--output", "gapless.toml"]);
+    assert_eq!(again.status.code(), Some(2), "a job that is there is not overwritten");
+    let verified = run(&["verify", "--job", "gapless.toml"]);
+    assert_eq!(verified.status.code(), Some(0), "{}", String::from_utf8_lossy(&verified.stdout));
+}
