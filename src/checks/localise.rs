@@ -691,6 +691,7 @@ impl<'a> Settle<'a> {
         }
     }
 
+    #[expect(clippy::too_many_arguments, reason = "one argument a column of the finding")]
     fn emit_copies(
         &self,
         found: &mut Localised,

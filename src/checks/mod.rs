@@ -1,8 +1,8 @@
 //! The passes over the data and the checks over what they leave. Floor 4.
 //!
-//! [`screen`] reads each side once, [`localise`] looks again at what may differ, [`continuity`] turns coverage into
-//! facts. The checks themselves are the files in `queries/`: SQL over the small relations of [`relations`], listed in
-//! [`catalogue`], run by [`runner`]. No check reads rows, so no check costs a scan.
+//! [`screen()`] reads each side once, [`localise()`] looks again at what may differ, [`continuity()`] turns coverage into
+//! facts. The checks themselves are the files in `queries/`: SQL over the small relations of [`relations()`], listed in
+//! [`catalogue`], run by [`run_checks()`]. No check reads rows, so no check costs a scan.
 
 pub mod catalogue;
 mod continuity;

@@ -56,7 +56,7 @@ fn holds(json: Option<&str>, wanted: &std::collections::BTreeMap<String, String>
     };
     wanted.iter().all(|(name, value)| match object.get(name) {
         Some(serde_json::Value::String(text)) => text == value,
-        Some(other) => other.to_string() == *value,
+        Some(other) => *value == format!("{other}"),
         None => false,
     })
 }

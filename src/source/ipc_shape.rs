@@ -119,7 +119,7 @@ fn message_at(reader: &mut (impl Read + Seek), at: u64, size: u64) -> Result<Opt
                 read_at(reader, body_start + offset, &mut prefix)?;
                 // -1 marks a buffer that was left uncompressed.
                 let unpacked = i64::from_le_bytes(prefix);
-                if unpacked < -1 || unpacked > MOST_BUFFER_BYTES {
+                if !(-1..=MOST_BUFFER_BYTES).contains(&unpacked) {
                     return Err(format!("a compressed buffer claims {unpacked} bytes"));
                 }
             }

@@ -22,7 +22,6 @@ pub(super) struct Field {
     whole_digits: usize,
     fraction_digits: usize,
     exponent: bool,
-    significant: usize,
 }
 
 /// Fields in the order of their first appearance.
@@ -77,9 +76,9 @@ impl Field {
                 DataType::Decimal128(38, 0)
             }));
         }
-        // Beyond 17 digits, or with integers that no float holds, a float would make different numbers equal.
-        let exact_needed = self.significant > 17 || self.integers > 0 && self.largest > 1 << 53;
-        if exact_needed && !self.exponent && self.whole_digits + self.fraction_digits <= 38 {
+        // JSON does not say that its numbers are doubles, and two that differ in their digits may be one double: as
+        // decimals they stay what they are. Only an exponent, or more digits than a decimal has, leaves doubles.
+        if !self.exponent && self.whole_digits + self.fraction_digits <= 38 {
             return Ok(Scanned::As(DataType::Decimal128(38, i8::try_from(self.fraction_digits).unwrap_or(0))));
         }
         Ok(Scanned::As(DataType::Float64))
@@ -99,8 +98,6 @@ impl Field {
                 let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
                 self.whole_digits = self.whole_digits.max(whole.len());
                 self.fraction_digits = self.fraction_digits.max(fraction.len());
-                let plain: String = format!("{whole}{fraction}");
-                self.significant = self.significant.max(plain.trim_start_matches('0').len());
                 if mantissa.len() == digits.len() && fraction.is_empty() && !mantissa.contains('.') {
                     self.integers += 1;
                     self.largest = self.largest.max(whole.parse().unwrap_or(u128::MAX));
@@ -216,7 +213,9 @@ mod tests {
         assert_eq!(scanned("{\"a\":9007199254740993}\n{\"a\":1}", "a"), Ok(Scanned::As(DataType::Int64)));
         assert_eq!(scanned("[{\"a\":18446744073709551615}]", "a"), Ok(Scanned::As(DataType::UInt64)));
         assert_eq!(scanned("{\"a\":9007199254740993}{\"a\":0.5}", "a"), Ok(Scanned::As(DataType::Decimal128(38, 1))));
-        assert_eq!(scanned("{\"a\":0.30000000000000004}", "a"), Ok(Scanned::As(DataType::Float64)));
+        assert_eq!(scanned("{\"a\":0.30000000000000004}", "a"), Ok(Scanned::As(DataType::Decimal128(38, 17))));
+        assert_eq!(scanned("{\"a\":1234567890123456.1}", "a"), Ok(Scanned::As(DataType::Decimal128(38, 1))));
+        assert_eq!(scanned("{\"a\":1e-7}", "a"), Ok(Scanned::As(DataType::Float64)));
         assert!(scanned("{\"a\":1}{\"a\":\"x\"}", "a").is_err());
     }
 

@@ -174,9 +174,15 @@ pub fn prepare(stream: Stream, sides: Vec<Opened>) -> Result<Prepared> {
                     [_, Conversion::Floor { .. }] => Some(Side::Backfill),
                     _ => None,
                 };
-                // A text format takes the typed side's type, which converts nothing; losing digits does.
+                let one_naive = matches!(
+                    (mine, theirs),
+                    (DataType::Timestamp(_, None), DataType::Timestamp(_, Some(_)))
+                        | (DataType::Timestamp(_, Some(_)), DataType::Timestamp(_, None))
+                );
+                // A text format takes the typed side's type, which converts nothing; losing digits does, and so does
+                // taking a time without a zone for one in UTC.
                 if let Some(note) = note(&pairing, mine, theirs)
-                    && (!from_text || lossy.is_some())
+                    && (!from_text || lossy.is_some() || one_naive)
                 {
                     schema_facts.push(SchemaFact { lossy, ..fact(SchemaFactKind::Converted, note) });
                 }

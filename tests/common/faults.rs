@@ -58,6 +58,8 @@ pub(crate) enum Fault {
     DropTail(Side),
     AlterCell,
     SwapValues,
+    /// Two neighbours trade their event times: nothing is missing, but the sequence falls.
+    SwapTimes,
     Replay,
     LostCopy,
     AlteredCopy,
@@ -86,7 +88,7 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    pub(crate) const REPLICA: [Self; 24] = [
+    pub(crate) const REPLICA: [Self; 25] = [
         Self::DropStretch(Side::Backfill),
         Self::DropStretch(Side::Original),
         Self::DropRow(Side::Backfill),
@@ -96,6 +98,7 @@ impl Fault {
         Self::DropTail(Side::Original),
         Self::AlterCell,
         Self::SwapValues,
+        Self::SwapTimes,
         Self::Replay,
         Self::LostCopy,
         Self::AlteredCopy,
@@ -223,6 +226,26 @@ impl Pair {
                 if mine != theirs {
                     self.change(job, at, column, theirs);
                     self.change(job, with, column, mine);
+                }
+            }
+            Fault::SwapTimes => {
+                if job.key.contains(&"ts") {
+                    return None;
+                }
+                let (s, i) = self.zone(rng, 2)?;
+                let (at, with) = (self.at(s, i), self.at(s, i + 1));
+                let (mine, theirs) = (self.clean[at][TS].clone(), self.clean[with][TS].clone());
+                self.change(job, at, TS, theirs);
+                self.change(job, with, TS, mine);
+                if job.time.is_some() && job.sequence.is_some() {
+                    let series = self.series_of(job, s);
+                    self.say(Planted {
+                        check: "sequence_regression",
+                        severity: Some("warn"),
+                        side: Some("backfill"),
+                        series,
+                        ..Planted::default()
+                    });
                 }
             }
             Fault::Replay => {

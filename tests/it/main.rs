@@ -2,6 +2,7 @@
 //! itself, as a user or a script does.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, unreachable_pub, reason = "tests may panic and document themselves")]
+#![allow(clippy::single_range_in_vec_init, reason = "a list of ranges may hold one")]
 #![allow(clippy::print_stderr, clippy::print_stdout, reason = "tests say what they skip")]
 
 #[path = "../common/mod.rs"]
