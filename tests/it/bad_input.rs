@@ -507,19 +507,24 @@ fn interrupted_after(case: &Case, while_: Duration) -> (std::process::Output, Du
     let mut command = Command::new(env!("CARGO_BIN_EXE_gapless"));
     command.args(["verify", "original.csv", "backfill.csv", "--key", "id"]).current_dir(case.dir());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let child = command.spawn().expect("the process starts");
-    // The report's directory is made before anything is read: from then on the run is under way.
-    let started = Instant::now();
-    while !case.path("gapless-report").exists() && started.elapsed() < Duration::from_secs(30) {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    let mut child = command.spawn().expect("the process starts");
+    // What was assumed is said before the passes begin: from then on the run is under way.
+    let mut stderr = std::io::BufReader::new(child.stderr.take().expect("piped"));
+    let mut said = String::new();
+    std::io::BufRead::read_line(&mut stderr, &mut said).expect("a line");
+    let rest = std::thread::spawn(move || {
+        let mut rest = String::new();
+        let _ = std::io::Read::read_to_string(&mut stderr, &mut rest);
+        rest
+    });
     std::thread::sleep(while_);
     // Only this child: by its own number.
     let mut kill = Command::new("kill");
     kill.args(["-INT", &child.id().to_string()]);
     let _ = finish(kill, Duration::from_secs(5));
     let asked = Instant::now();
-    let output = child.wait_with_output().expect("the process ends");
+    let mut output = child.wait_with_output().expect("the process ends");
+    output.stderr = format!("{said}{}", rest.join().expect("read")).into_bytes();
     (output, asked.elapsed())
 }
 
