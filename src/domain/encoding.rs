@@ -118,7 +118,8 @@ pub fn encode_column_name(name: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(name);
 }
 
-fn ticks_per_second(unit: TimeUnit) -> i64 {
+/// Ticks of a unit in a second.
+pub(crate) fn ticks_per_second(unit: TimeUnit) -> i64 {
     match unit {
         TimeUnit::Second => 1,
         TimeUnit::Millisecond => 1_000,

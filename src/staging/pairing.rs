@@ -2,7 +2,7 @@
 
 use arrow::datatypes::{DataType, IntervalUnit, TimeUnit};
 
-use crate::domain::Side;
+use crate::domain::{Side, ticks_per_second};
 
 /// How a side's column gets into the common type.
 #[derive(Debug, Clone, PartialEq)]
@@ -81,15 +81,6 @@ fn plain(data_type: &DataType) -> DataType {
     }
 }
 
-fn ticks(unit: TimeUnit) -> i64 {
-    match unit {
-        TimeUnit::Second => 1,
-        TimeUnit::Millisecond => 1_000,
-        TimeUnit::Microsecond => 1_000_000,
-        TimeUnit::Nanosecond => 1_000_000_000,
-    }
-}
-
 /// The form of nested values; only equal forms are compared.
 fn nested_form(data_type: &DataType) -> Option<&'static str> {
     match data_type {
@@ -103,11 +94,11 @@ fn nested_form(data_type: &DataType) -> Option<&'static str> {
 }
 
 fn coarser(a: TimeUnit, b: TimeUnit) -> TimeUnit {
-    if ticks(a) <= ticks(b) { a } else { b }
+    if ticks_per_second(a) <= ticks_per_second(b) { a } else { b }
 }
 
 fn floor_to(from: TimeUnit, to: TimeUnit) -> Conversion {
-    let per_tick = ticks(from) / ticks(to);
+    let per_tick = ticks_per_second(from) / ticks_per_second(to);
     if per_tick > 1 { Conversion::Floor { per_tick } } else { Conversion::Cast }
 }
 

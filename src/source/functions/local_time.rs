@@ -10,6 +10,7 @@ use chrono_tz::Tz;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility};
 
+use crate::domain::ticks_per_second;
 use crate::job::Ambiguous;
 
 /// The function, made for one column of one side.
@@ -93,15 +94,6 @@ impl ScalarUDFImpl for LocalTime {
         }
         let plain: ArrayRef = Arc::new(Int64Array::from(out));
         Ok(ColumnarValue::Array(cast(&plain, &DataType::Timestamp(self.unit, Some("UTC".into())))?))
-    }
-}
-
-fn ticks_per_second(unit: TimeUnit) -> i64 {
-    match unit {
-        TimeUnit::Second => 1,
-        TimeUnit::Millisecond => 1_000,
-        TimeUnit::Microsecond => 1_000_000,
-        TimeUnit::Nanosecond => 1_000_000_000,
     }
 }
 
