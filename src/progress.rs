@@ -26,18 +26,19 @@ impl Progress {
         Self { bar, rows: Arc::default() }
     }
 
-    /// Starts a stage: `what` is being read, and about so many bytes lie ahead (when known).
-    pub fn stage(&self, what: &str, bytes_ahead: Option<u64>) {
+    /// Starts a stage: what is being read, and how many rows lie ahead, where that is known.
+    pub fn stage(&self, what: &str, rows_ahead: Option<u64>) {
         self.rows.store(0, Ordering::Relaxed);
         self.bar.reset();
-        match bytes_ahead {
-            Some(bytes) => self.bar.set_length(bytes.max(1)),
-            None => self.bar.unset_length(),
-        }
-        let template = if bytes_ahead.is_some() {
-            "{spinner} {prefix} {wide_bar:.dim} {percent}% {msg} eta {eta}"
-        } else {
-            "{spinner} {prefix} {msg}"
+        let template = match rows_ahead {
+            Some(rows) => {
+                self.bar.set_length(rows.max(1));
+                "{spinner} {prefix}  {bar:30.dim}  {percent:>3}%  {msg}  {eta} left"
+            }
+            None => {
+                self.bar.unset_length();
+                "{spinner} {prefix}  {msg}"
+            }
         };
         if let Ok(style) = ProgressStyle::with_template(template) {
             self.bar.set_style(style);
@@ -46,13 +47,13 @@ impl Progress {
         self.bar.set_message(String::new());
     }
 
-    /// Rows were read, and with them about so many bytes of the stage.
-    pub fn advance(&self, rows: u64, bytes: u64) {
+    /// Rows were read.
+    pub fn advance(&self, rows: u64) {
         let total = self.rows.fetch_add(rows, Ordering::Relaxed) + rows;
         if self.bar.is_hidden() {
             return;
         }
-        self.bar.inc(bytes);
+        self.bar.inc(rows);
         let seconds = self.bar.elapsed().as_secs_f64().max(0.001);
         self.bar.set_message(format!("{total} rows, {:.0} rows/s", total as f64 / seconds));
     }

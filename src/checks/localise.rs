@@ -185,7 +185,7 @@ pub async fn localise(
     let budget = (options.memory_bytes / 2).max(1);
     let slices = u32::try_from((rows.saturating_mul(row_bytes) / budget + 1).min(4_096)).unwrap_or(4_096);
     for slice in 0..slices {
-        progress.stage(&format!("localising {}", prepared.stream.name), None);
+        progress.stage(&format!("localising {}", prepared.stream.name), Some(screened.sides.iter().map(|side| side.rows_read).sum()));
         let gathered = gather(prepared, &suspects, slice, slices, hasher, context.clone(), progress).await?;
         found.rows_read += gathered.rows() as u64;
         let mut settle = Settle::new(prepared, screened.windowing, shower, gathered, options.max_findings)?;
@@ -258,7 +258,7 @@ async fn gather(
             tasks.spawn(async move {
                 let mut kept: Vec<(RecordBatch, RecordBatch)> = Vec::new();
                 while let Some(batch) = stream.try_next().await? {
-                    progress.advance(batch.num_rows() as u64, 0);
+                    progress.advance(batch.num_rows() as u64);
                     kept.extend(plan.select(&batch, &suspects, slice, slices)?);
                 }
                 Ok::<_, DataFusionError>(kept)

@@ -197,7 +197,7 @@ pub async fn screen(
 ) -> Result<Screened> {
     let mut partials = Vec::new();
     for opened in &prepared.sides {
-        progress.stage(&format!("screening {} {}", prepared.stream.name, opened.side), None);
+        progress.stage(&format!("screening {} {}", prepared.stream.name, opened.side), opened.rows_hint);
         let plan = Arc::new(plan(prepared, opened, options, hasher, shower, progress)?);
         let physical = scan(prepared, opened).await?;
         partials.push(read(opened.side, plan, physical, context.clone()).await?);
@@ -414,7 +414,7 @@ impl Partial {
         let rows = batch.num_rows();
         self.rows_read += rows as u64;
         self.bytes += batch.get_array_memory_size() as u64;
-        plan.progress.advance(rows as u64, 0);
+        plan.progress.advance(rows as u64);
         let canonical = plan.canonicaliser.apply(batch)?;
         let columns = canonical.batch.columns();
         let encoders = plan

@@ -128,8 +128,12 @@ pub(super) async fn discover(context: &SessionContext, side: Side, spec: &SideSp
         csv: csv.map(|reading| (reading, found.store.clone())),
     };
     let mut columns = stored_columns(spec, side, &table, format, &quoted)?;
-    look_at_text(context, side, spec, &found, &table, &mut columns, format).await?;
-    Ok(Discovered { side, spec: spec.clone(), files: found.files, format, columns, table })
+    let looked = look_at_text(context, side, spec, &found, &table, &mut columns, format).await?;
+    let rows_hint = match format {
+        Format::Parquet => rows_in_footers(context, &found, &table).await,
+        _ => looked,
+    };
+    Ok(Discovered { side, spec: spec.clone(), files: found.files, format, columns, table, rows_hint })
 }
 
 fn file_format(format: Format, compression: Compression) -> Arc<dyn FileFormat> {
@@ -318,7 +322,18 @@ fn stored_columns(spec: &SideSpec, side: Side, table: &FilesTable, format: Forma
     Ok(columns)
 }
 
+/// Rows by the footers of all files; only a hint, for the progress bar.
+async fn rows_in_footers(context: &SessionContext, found: &Listing, table: &FilesTable) -> Option<u64> {
+    let mut rows = 0;
+    for meta in &found.objects {
+        let stats = guarded(table.format.infer_stats(&context.state(), &found.store, table.file_schema.clone(), meta)).await.ok()?;
+        rows += u64::try_from(*stats.num_rows.get_value()?).ok()?;
+    }
+    Some(rows)
+}
+
 /// Looks at every value of the text columns whose type nobody said, file by file, so that an error names its file.
+/// The number of rows, if all were seen.
 async fn look_at_text(
     context: &SessionContext,
     side: Side,
@@ -327,16 +342,18 @@ async fn look_at_text(
     table: &FilesTable,
     columns: &mut [StoredColumn],
     format: Format,
-) -> Result<()> {
+) -> Result<Option<u64>> {
+    let mut rows = 0;
     let said = |name: &str| spec.columns.iter().any(|(column, _)| column == name);
     let wanted: Vec<usize> = (0..columns.len()).filter(|&i| columns[i].traits.is_some() && !said(&columns[i].name)).collect();
     // CSV is looked at even when nothing is to be guessed: a ragged row is an input error, and here it has a file.
     if wanted.is_empty() && format != Format::Csv {
-        return Ok(());
+        return Ok(None);
     }
     for (index, file) in table.files.iter().enumerate() {
         let one = FilesTable { files: vec![file.clone()], ..table.clone() };
-        let looked: Result<Vec<Traits>, DataFusionError> = guarded(async {
+        let looked: Result<(u64, Vec<Traits>), DataFusionError> = guarded(async {
+            let mut seen = 0;
             let frame = context.read_table(Arc::new(one))?;
             let names: Vec<datafusion::prelude::Expr> =
                 wanted.iter().map(|&i| datafusion::prelude::ident(columns[i].stored.clone())).collect();
@@ -344,11 +361,12 @@ async fn look_at_text(
             let mut stream = frame.execute_stream().await?;
             let mut traits = vec![Traits::default(); wanted.len()];
             while let Some(batch) = stream.try_next().await? {
+                seen += batch.num_rows() as u64;
                 for (traits, column) in traits.iter_mut().zip(batch.columns()) {
                     traits.look(column.as_string::<i32>());
                 }
             }
-            Ok(traits)
+            Ok((seen, traits))
         })
         .await;
         let looked = looked.map_err(|e| Error::Unreadable {
@@ -357,11 +375,13 @@ async fn look_at_text(
             format: format.as_str().to_string(),
             problem: describe_engine_error(&e),
         })?;
+        let (seen, looked) = looked;
+        rows += seen;
         for (&column, seen) in wanted.iter().zip(&looked) {
             if let Some(traits) = &mut columns[column].traits {
                 *traits = traits.and(seen);
             }
         }
     }
-    Ok(())
+    Ok(Some(rows))
 }

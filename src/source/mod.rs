@@ -47,6 +47,7 @@ pub struct Discovered {
     /// The stored columns under the names that the job uses.
     columns: Vec<StoredColumn>,
     table: files_table::FilesTable,
+    rows_hint: Option<u64>,
 }
 
 /// One stored column of a side.
@@ -82,6 +83,8 @@ pub struct Opened {
     pub format: Format,
     /// Text columns in which every value is a time, but some have an offset and some have none.
     pub mixed_times: Vec<String>,
+    /// Rows in the files, where opening them told; before any filter.
+    pub rows_hint: Option<u64>,
     table: files_table::FilesTable,
 }
 

@@ -76,6 +76,7 @@ pub fn view(
         format: mine.format,
         mixed_times,
         table: mine.table.clone(),
+        rows_hint: mine.rows_hint,
     })
 }
 
