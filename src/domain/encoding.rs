@@ -228,7 +228,8 @@ impl ColumnEncoder {
             }
             DataType::Dictionary(_, _) => {
                 let dictionary = array.as_any_dictionary();
-                let keys = dictionary.normalized_keys();
+                // A dictionary without values has NULL keys only, which Arrow does not normalise.
+                let keys = if dictionary.values().is_empty() { vec![0; array.len()] } else { dictionary.normalized_keys() };
                 Values::Dictionary(keys, Box::new(Self::new(name, dictionary.values())?))
             }
             DataType::RunEndEncoded(_, values) => return Self::new(name, &unpack(values.data_type())?),

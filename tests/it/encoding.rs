@@ -85,6 +85,16 @@ fn a_value_is_the_same_in_every_form() {
     assert_ne!(boolean, null);
 }
 
+#[test]
+fn a_dictionary_of_nulls_alone_has_no_values() {
+    use arrow::array::{DictionaryArray, Int8Array};
+    use arrow::datatypes::Int8Type;
+    let keys = Int8Array::from(vec![None::<i8>]);
+    let empty: ArrayRef = Arc::new(DictionaryArray::<Int8Type>::new(keys, Arc::new(StringArray::from(Vec::<&str>::new()))));
+    let null: ArrayRef = Arc::new(StringArray::from(vec![None::<&str>]));
+    assert_eq!(encoding(vec![("v", empty)]), encoding(vec![("v", null)]));
+}
+
 /// Python's hashlib, over the same file, from the public definition alone.
 #[test]
 fn digests_recomputed_outside_rust() {
