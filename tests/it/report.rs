@@ -142,3 +142,29 @@ fn init_writes_a_job_that_runs() {
     let verified = run(&["verify", "--job", "gapless.toml"]);
     assert_eq!(verified.status.code(), Some(0), "{}", String::from_utf8_lossy(&verified.stdout));
 }
+
+/// Every file under a folder, with its bytes and when it was last changed.
+fn state(folder: &std::path::Path) -> std::collections::BTreeMap<std::path::PathBuf, (Vec<u8>, std::time::SystemTime)> {
+    let mut found = std::collections::BTreeMap::new();
+    let mut open = vec![folder.to_path_buf()];
+    while let Some(folder) = open.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else {
+                let changed = std::fs::metadata(&path).unwrap().modified().unwrap();
+                found.insert(path.clone(), (std::fs::read(&path).unwrap(), changed));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn a_side_is_never_written_to() {
+    let folder = repository().join("fixtures/flights-outage");
+    let before = state(&folder);
+    flights(&["--digest", "md5"]);
+    assert!(before == state(&folder), "a run left a trace in its own data");
+}
