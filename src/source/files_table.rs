@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::array::AsArray;
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use datafusion::catalog::Session;
-use datafusion::common::ScalarValue;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{Column, DFSchema, ScalarValue};
 use datafusion::datasource::file_format::FileFormat;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::object_store::ObjectStoreUrl;
@@ -15,6 +19,7 @@ use datafusion::datasource::{TableProvider, TableType};
 use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use object_store::{ObjectMeta, ObjectStore};
 
@@ -47,6 +52,40 @@ impl FilesTable {
         groups
     }
 
+    /// The files that a filter on partition columns alone does not rule out. The filter above the scan stays, so this
+    /// only spares reading what it would drop.
+    fn pruned(&self, state: &dyn Session, filters: &[Expr]) -> Result<Vec<(ObjectMeta, Vec<ScalarValue>)>> {
+        let of_partitions = |filter: &&Expr| {
+            let columns = filter.column_refs();
+            !columns.is_empty() && columns.iter().all(|column| self.partition_fields.iter().any(|field| *field.name() == column.name))
+        };
+        let filters: Vec<&Expr> = filters.iter().filter(of_partitions).collect();
+        if filters.is_empty() {
+            return Ok(self.files.clone());
+        }
+        let schema = Arc::new(Schema::new(self.partition_fields.clone()));
+        let columns = (0..self.partition_fields.len())
+            .map(|at| ScalarValue::iter_to_array(self.files.iter().map(|(_, values)| values[at].clone())))
+            .collect::<Result<Vec<_>>>()?;
+        let values = RecordBatch::try_new(schema.clone(), columns)?;
+        let mut kept = vec![true; self.files.len()];
+        let schema = DFSchema::try_from(schema)?;
+        for filter in filters {
+            let unqualified = filter.clone().transform(|part| {
+                Ok(match part {
+                    Expr::Column(column) => Transformed::yes(Expr::Column(Column::new_unqualified(column.name))),
+                    other => Transformed::no(other),
+                })
+            })?;
+            let outcome = state.create_physical_expr(unqualified.data, &schema)?.evaluate(&values)?;
+            let outcome = cast(&outcome.into_array(self.files.len())?, &DataType::Boolean)?;
+            for (kept, holds) in kept.iter_mut().zip(outcome.as_boolean()) {
+                *kept &= holds.unwrap_or(false);
+            }
+        }
+        Ok(self.files.iter().zip(kept).filter(|(_, kept)| *kept).map(|(file, _)| file.clone()).collect())
+    }
+
     fn table_schema(&self) -> TableSchema {
         TableSchema::builder(self.file_schema.clone())
             .with_table_partition_cols(self.partition_fields.iter().cloned().map(Arc::new).collect::<Vec<_>>())
@@ -75,11 +114,19 @@ impl TableProvider for FilesTable {
         &self,
         state: &dyn Session,
         projection: Option<&Vec<usize>>,
-        _filters: &[Expr],
+        filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let partitions = state.config().target_partitions().max(1);
-        let groups = self.groups(partitions);
+        let pruned = Self { files: self.pruned(state, filters)?, ..self.clone() };
+        if pruned.files.is_empty() {
+            let schema = match projection {
+                Some(columns) => Arc::new(self.schema().project(columns)?),
+                None => self.schema(),
+            };
+            return Ok(Arc::new(EmptyExec::new(schema)));
+        }
+        let groups = pruned.groups(partitions);
         if let Some((reading, store)) = &self.csv {
             let streams = groups
                 .into_iter()
