@@ -154,10 +154,17 @@ async fn verify_stream(job: &Job, stream: Stream, run: &Run<'_>) -> Result<(Stre
 async fn name_the_file(context: &SessionContext, prepared: &Prepared, error: Error) -> Error {
     let Error::ReadFailed { side, problem } = &error else { return error };
     let Some(opened) = prepared.sides.iter().find(|opened| opened.side.as_str() == side) else { return error };
+    // What the engine says of a value in a rule or a filter may quote a masked one.
+    let problem = &if prepared.stream.mask.is_empty() { problem.clone() } else { without_quotes(problem) };
     match unreadable_file(context, opened).await {
         Some(file) => Error::ReadFailed { side: side.clone(), problem: format!("'{file}': {problem}") },
-        None => error,
+        None => Error::ReadFailed { side: side.clone(), problem: problem.clone() },
     }
+}
+
+/// A text with everything between quotes taken out.
+fn without_quotes(text: &str) -> String {
+    text.split('\'').enumerate().map(|(at, part)| if at % 2 == 1 { "'(masked)'" } else { part }).collect()
 }
 
 /// An event time without a single value is no event time.
@@ -558,8 +565,13 @@ async fn housekeeping(job: &Job, streams: &mut [(StreamRecord, Vec<Outcome>)], u
     let own: Vec<_> = catalogue::all().into_iter().filter(|check| check.family == "housekeeping").collect();
     let first = streams.first().map(|(record, _)| record.name.clone());
     for (record, outcomes) in streams.iter_mut() {
-        let mine: Vec<AcceptUse> =
-            uses.iter().filter(|used| used.accept.stream.as_ref().or(first.as_ref()) == Some(&record.name)).cloned().collect();
+        let mine: Vec<AcceptUse> = uses
+            .iter()
+            .filter(|used| used.accept.stream.as_ref().or(first.as_ref()) == Some(&record.name))
+            // Of a part of the job nobody can say that an acceptance of all streams matches nothing.
+            .filter(|used| used.accept.stream.is_some() || used.accept.whole_job || used.covered > 0 || used.expired)
+            .cloned()
+            .collect();
         let why_not = |_: &str| job.accepts.is_empty().then(|| "nothing was accepted".to_string());
         let relation = checks::accepts_relation(&mine).map_err(|e| Error::engine("staging the relations")(e.into()))?;
         let found = run_checks(&own, &record.name, vec![("accepts", relation)], why_not, &job.severities).await?;

@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
 use arrow::compute::{cast, filter_record_batch};
-use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type, SchemaRef};
+use arrow::datatypes::{DataType, Decimal128Type, Decimal256Type, Float64Type, Int64Type, SchemaRef, UInt64Type, i256};
 use arrow::record_batch::RecordBatch;
 use arrow::row::{Row, RowConverter, Rows, SortField};
 use datafusion::error::DataFusionError;
@@ -854,7 +854,11 @@ fn equal(a: &ArrayRef, i: usize, b: &ArrayRef, j: usize, tolerance: Option<Toler
     match tolerance {
         None => false,
         Some(Tolerance::Number { abs, rel }) => match (as_double(&x, conversion), as_double(&y, conversion)) {
-            (Some(p), Some(q)) => exact_within(&x, &y, abs, rel).unwrap_or_else(|| Tolerance::numbers_within(abs, rel, p, q)),
+            (Some(p), Some(q)) => match exact_distance(&x, &y, conversion) {
+                // Exact numbers are subtracted exactly: only their distance, never they themselves, becomes a double.
+                Some(distance) => distance <= abs + rel * p.abs().max(q.abs()),
+                None => Tolerance::numbers_within(abs, rel, p, q),
+            },
             _ => false,
         },
         Some(Tolerance::Time { nanos }) => match (instants(&x), instants(&y)) {
@@ -870,28 +874,24 @@ fn equal(a: &ArrayRef, i: usize, b: &ArrayRef, j: usize, tolerance: Option<Toler
     }
 }
 
-/// Integers and decimals with an absolute tolerance are settled without passing through doubles.
-fn exact_within(x: &ArrayRef, y: &ArrayRef, abs: f64, rel: f64) -> Option<bool> {
-    if rel != 0.0 {
-        return None;
-    }
-    let (p, q, scale) = match x.data_type() {
-        DataType::Int64 => (i128::from(x.as_primitive::<Int64Type>().value(0)), i128::from(y.as_primitive::<Int64Type>().value(0)), 0),
-        DataType::Decimal128(_, scale) => {
-            (x.as_primitive::<Decimal128Type>().value(0), y.as_primitive::<Decimal128Type>().value(0), *scale)
-        }
-        _ => return None,
+/// The distance of two exact numbers, as the double nearest to it; `None` for floats.
+fn exact_distance(x: &ArrayRef, y: &ArrayRef, conversion: &Conversion) -> Option<f64> {
+    let (p, q, scale) = if *conversion == Conversion::ExactText {
+        let whole = |array: &ArrayRef| array.as_string::<i32>().value(0).parse::<i128>().ok().map(i256::from_i128);
+        (whole(x)?, whole(y)?, 0)
+    } else {
+        let coefficient = |array: &ArrayRef| match array.data_type() {
+            DataType::Int64 => Some((i256::from_i128(i128::from(array.as_primitive::<Int64Type>().value(0))), 0)),
+            DataType::UInt64 => Some((i256::from_i128(i128::from(array.as_primitive::<UInt64Type>().value(0))), 0)),
+            DataType::Decimal128(_, scale) => Some((i256::from_i128(array.as_primitive::<Decimal128Type>().value(0)), *scale)),
+            DataType::Decimal256(_, scale) => Some((array.as_primitive::<Decimal256Type>().value(0), *scale)),
+            _ => None,
+        };
+        let ((p, scale), (q, _)) = (coefficient(x)?, coefficient(y)?);
+        (p, q, scale)
     };
-    // The tolerance as people wrote it has few digits: its shortest text is exact in decimal.
-    let text = format!("{abs}");
-    let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
-    let places = i32::try_from(fraction.len()).ok()?.max(i32::from(scale).max(0));
-    let raise = |value: i128, from: i32| {
-        u32::try_from(places - from).ok().and_then(|by| 10_i128.checked_pow(by)).and_then(|by| value.checked_mul(by))
-    };
-    let limit = raise(format!("{whole}{fraction}").parse().ok()?, i32::try_from(fraction.len()).ok()?)?;
-    let distance = raise(p, i32::from(scale))?.checked_sub(raise(q, i32::from(scale))?)?;
-    Some(distance.abs() <= limit)
+    let distance = p.checked_sub(q)?.to_string();
+    format!("{}e{}", distance.trim_start_matches('-'), -i32::from(scale)).parse().ok()
 }
 
 fn as_double(array: &ArrayRef, conversion: &Conversion) -> Option<f64> {

@@ -34,7 +34,7 @@ pub fn apply_accepts(accepts: &[Accept], findings: &mut [Finding], started: Inst
 }
 
 fn covers(accept: &Accept, finding: &Finding) -> bool {
-    let Accept { check, kind, stream, side, series, key, column, bounds, reason: _, expires: _, place: _ } = accept;
+    let Accept { check, kind, stream, side, series, key, column, bounds, reason: _, expires: _, whole_job: _, place: _ } = accept;
     let same = |wanted: &Option<String>, held: Option<&String>| wanted.as_ref().is_none_or(|wanted| Some(wanted) == held);
     *check == finding.check
         && same(kind, finding.kind.as_ref())

@@ -102,7 +102,8 @@ pub fn build(raw: RawJob, flags: &RawStream, only: &[String], file: Option<&Path
     }
     let mut accepts = Vec::new();
     for (index, raw) in accept.into_iter().enumerate() {
-        let accept = build_accept(raw, &place(&format!("accept[{}]", index + 1)), &names)?;
+        let mut accept = build_accept(raw, &place(&format!("accept[{}]", index + 1)), &names)?;
+        accept.whole_job = only.is_empty();
         // An acceptance of a stream that is not looked at this time is neither used nor stale.
         if accept.stream.as_ref().is_none_or(|name| streams.iter().any(|stream| stream.name == *name)) {
             accepts.push(accept);
@@ -527,6 +528,7 @@ fn build_accept(raw: RawAccept, place: &str, streams: &[String]) -> Result<Accep
         bounds: build_bounds(RawBounds { from, until }, place)?,
         reason,
         expires,
+        whole_job: true,
         place: place.to_string(),
     })
 }

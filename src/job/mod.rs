@@ -225,6 +225,8 @@ pub struct Accept {
     pub bounds: Bounds,
     pub reason: String,
     pub expires: Option<Instant>,
+    /// Every stream of the job is looked at in this run.
+    pub whole_job: bool,
     /// Where it was written, for messages.
     pub place: String,
 }

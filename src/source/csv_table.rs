@@ -4,7 +4,7 @@
 //! NULL could not be told apart. Here Arrow's reader is told what stands for NULL. Columns stay text: what they could
 //! be is judged over all of their values, later.
 
-use std::io::BufReader;
+use std::io::{BufReader, Error as IoError, ErrorKind, Read, Result as IoResult};
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
@@ -89,7 +89,7 @@ impl PartitionStream for CsvPartition {
                         .with_delimiter(reading.delimiter)
                         .with_null_regex(reading.nulls)
                         .with_batch_size(rows)
-                        .build_buffered(BufReader::with_capacity(1 << 16, reader))?;
+                        .build_buffered(BufReader::with_capacity(1 << 16, Quotes::new(reader, reading.delimiter)))?;
                     for batch in batches {
                         let whole = with_partition_values(&batch?, &values, &table_schema)?;
                         if sender.blocking_send(Ok(whole)).is_err() {
@@ -115,4 +115,64 @@ fn with_partition_values(batch: &RecordBatch, values: &[ScalarValue], schema: &S
     }
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     Ok(RecordBatch::try_new_with_options(schema.clone(), columns, &options)?)
+}
+
+/// Watches the quotes go by. The parser takes a quote that is never closed, or text behind one that is, as it comes,
+/// and an upload that broke off inside a quoted value would look whole.
+struct Quotes<R> {
+    inner: R,
+    delimiter: u8,
+    place: Place,
+    line: u64,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Place {
+    FieldStart,
+    Plain,
+    Quoted {
+        since: u64,
+    },
+    /// Behind a quote inside a quoted value: the end of it, or the first half of a doubled one.
+    Behind {
+        since: u64,
+    },
+}
+
+impl<R: Read> Quotes<R> {
+    fn new(inner: R, delimiter: u8) -> Self {
+        Self { inner, delimiter, place: Place::FieldStart, line: 1 }
+    }
+
+    fn step(&mut self, byte: u8) -> IoResult<()> {
+        let ends = byte == self.delimiter || byte == b'\n' || byte == b'\r';
+        self.place = match (self.place, byte) {
+            (Place::FieldStart, b'"') => Place::Quoted { since: self.line },
+            (Place::Quoted { since }, b'"') => Place::Behind { since },
+            (Place::Behind { since }, b'"') => Place::Quoted { since },
+            (Place::Quoted { since }, _) => Place::Quoted { since },
+            (Place::FieldStart | Place::Plain | Place::Behind { .. }, _) if ends => Place::FieldStart,
+            (Place::Behind { since }, _) => {
+                let text = format!("line {since}: text stands behind the closing quote of a value");
+                return Err(IoError::new(ErrorKind::InvalidData, text));
+            }
+            (Place::FieldStart | Place::Plain, _) => Place::Plain,
+        };
+        self.line += u64::from(byte == b'\n');
+        Ok(())
+    }
+}
+
+impl<R: Read> Read for Quotes<R> {
+    fn read(&mut self, into: &mut [u8]) -> IoResult<usize> {
+        let count = self.inner.read(into)?;
+        for &byte in into.get(..count).unwrap_or_default() {
+            self.step(byte)?;
+        }
+        if let (0, false, Place::Quoted { since }) = (count, into.is_empty(), self.place) {
+            let text = format!("line {since}: a quote is opened and never closed");
+            return Err(IoError::new(ErrorKind::InvalidData, text));
+        }
+        Ok(count)
+    }
 }

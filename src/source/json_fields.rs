@@ -22,6 +22,8 @@ pub(super) struct Field {
     whole_digits: usize,
     fraction_digits: usize,
     exponent: bool,
+    /// A number that no double holds.
+    beyond: bool,
 }
 
 /// Fields in the order of their first appearance.
@@ -81,6 +83,9 @@ impl Field {
         if !self.exponent && self.whole_digits + self.fraction_digits <= 38 {
             return Ok(Scanned::As(DataType::Decimal128(38, i8::try_from(self.fraction_digits).unwrap_or(0))));
         }
+        if self.beyond {
+            return Err("holds a number beyond the range of a double".to_string());
+        }
         Ok(Scanned::As(DataType::Float64))
     }
 
@@ -94,6 +99,7 @@ impl Field {
                 let digits = raw.strip_prefix('-').unwrap_or(raw);
                 self.negative |= digits.len() < raw.len();
                 self.exponent |= digits.contains(['e', 'E']);
+                self.beyond |= digits.parse::<f64>().is_ok_and(f64::is_infinite);
                 let mantissa = digits.split(['e', 'E']).next().unwrap_or_default();
                 let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
                 self.whole_digits = self.whole_digits.max(whole.len());

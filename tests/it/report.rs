@@ -199,3 +199,51 @@ fn partitions_are_columns_and_prune() {
     assert_eq!(verify("day > DATE '2024-05-02' OR id = 2"), (Some(1), 4.into(), 3.into(), 1.into()));
     assert_eq!(verify("day > DATE '2025-01-01'"), (Some(3), 0.into(), 0.into(), 0.into()));
 }
+
+/// What a hostile tester found, kept: each pair differs and must not pass, each file is broken and must not be read.
+#[test]
+fn found_by_fresh_eyes() {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
+    let verify = |args: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_gapless"))
+            .current_dir(directory.path())
+            .arg("verify")
+            .args(args)
+            .args(["--key", "k"])
+            .output()
+            .unwrap();
+        (output.status.code(), format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)))
+    };
+    // A tolerance must not make exact numbers inexact.
+    write("a.csv", "k,v\n1,18446744073709551615\n2,12345678901234567.01\n");
+    write("b.csv", "k,v\n1,18446744073709550614\n2,12345678901234567.50\n");
+    for data_type in ["decimal(40,2)", "decimal(38,2)"] {
+        let (code, said) = verify(&["a.csv", "b.csv", "--opt", &format!("columns=v:{data_type}"), "--tolerance", "v=0.01"]);
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains("2 mismatched") || said.contains("value_mismatch · 2"), "{said}");
+    }
+    // JSON numbers keep their digits beside fractions.
+    write("a.ndjson", "{\"k\":1,\"v\":9007199254740993}\n{\"k\":2,\"v\":1.5}\n");
+    write("b.ndjson", "{\"k\":1,\"v\":9007199254740992}\n{\"k\":2,\"v\":1.5}\n");
+    assert_eq!(verify(&["a.ndjson", "b.ndjson"]).0, Some(1));
+    // Quotes that are never closed, or closed too early.
+    write("open.csv", "k,v\n1,a\n2,\"b\n3,c\n");
+    write("early.csv", "k,v\n1,\"a\"b\n");
+    for name in ["open.csv", "early.csv"] {
+        let (code, said) = verify(&[name]);
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains("quote"), "{said}");
+    }
+    write("fine.csv", "k,v\r\n1,\"a \"\"b\"\",\nc\"\r\n2,5\" pipe\r\n");
+    assert_eq!(verify(&["fine.csv"]).0, Some(0));
+    // More digits than a timestamp has are text.
+    write("c.csv", "k,v\n1,2024-01-01T00:00:00.1234567890\n");
+    write("d.csv", "k,v\n1,2024-01-01T00:00:00.1234567899\n");
+    assert_eq!(verify(&["c.csv", "d.csv"]).0, Some(1));
+    // A masked value stays masked in what the engine says of it.
+    write("mail.csv", "k,email\n1,alice@secret.org\n");
+    let (code, said) = verify(&["mail.csv", "--mask", "email", "--rule", "c: CAST(email AS INT) > 0"]);
+    assert_eq!(code, Some(3), "{said}");
+    assert!(!said.contains("alice"), "{said}");
+}

@@ -293,6 +293,10 @@ pub(crate) fn iso(text: &str) -> Option<Iso> {
     if bytes[10] != b'T' && bytes[10] != b' ' {
         return None;
     }
+    // Beyond nanoseconds a timestamp would lose digits, so such a text is not taken for one.
+    if text.split_once('.').is_some_and(|(_, rest)| rest.bytes().take_while(u8::is_ascii_digit).count() > 9) {
+        return None;
+    }
     let joined = format!("{}T{}", text.get(..10)?, text.get(11..)?.trim_start());
     let clock = joined.get(11..)?;
     if clock.ends_with('Z') || clock.contains('+') || clock.contains('-') {
