@@ -57,6 +57,8 @@ pub enum Error {
     ReadFailed { side: String, problem: String },
     #[error("{side}: {problem}")]
     OutOfMemory { side: String, problem: String },
+    #[error("rows that did not fit in memory could not be kept in '{directory}': {what} failed: {problem}")]
+    SpillFailed { what: String, directory: String, problem: String },
     #[error("the plan for {what} holds a {operator}, which is not safe under a memory limit")]
     UnsafePlan { what: String, operator: String },
     #[error("the check '{check}' failed to run: {source}")]
@@ -118,6 +120,10 @@ impl Error {
             Self::NoTime { .. } => "say it with `--time COLUMN`; a text column needs `--opt time_format=…` as well".to_string(),
             Self::ReadFailed { .. } => "nothing was judged on what could not be read: repair the source and run again".to_string(),
             Self::OutOfMemory { .. } => "raise `--memory`, or verify a shorter stretch with --from and --until".to_string(),
+            Self::SpillFailed { .. } => {
+                "free some space there, point TMPDIR at a directory with more of it, or raise `--memory` so that less is spilled"
+                    .to_string()
+            }
             Self::UnsafePlan { .. } | Self::Check { .. } | Self::Engine { .. } => {
                 "this is a defect of gapless: please report it with the command that led here".to_string()
             }
@@ -133,7 +139,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Interrupted => 130,
-            Self::ReadFailed { .. } | Self::OutOfMemory { .. } => 3,
+            Self::ReadFailed { .. } | Self::OutOfMemory { .. } | Self::SpillFailed { .. } => 3,
             _ => 2,
         }
     }

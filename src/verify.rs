@@ -11,9 +11,9 @@ use datafusion::prelude::SessionContext;
 
 use crate::checks::{
     self, Continuity, Localised, Outcome, RelationInput, Screened, catalogue, check_manifests, continuity, localise, relations,
-    rows_without_sequence, run_checks, screen,
+    rows_without_sequence, run_checks, screen, settle_clocks,
 };
-use crate::domain::{Bounds, CHECKSUM_DEFINITION, Finding, Instant, Mode, RowHasher, Severity, Side, Verdict};
+use crate::domain::{Bounds, CHECKSUM_DEFINITION, Finding, Instant, Mode, Seed, Severity, Side, Verdict};
 use crate::error::{Error, Result, redacted};
 use crate::findings::{AcceptUse, CheckRecord, CheckStatus, Counts, Extent, RunRecord, SideRecord, StreamRecord, apply_accepts};
 use crate::gate;
@@ -78,14 +78,14 @@ async fn verify_stream(job: &Job, stream: Stream, run: &Run<'_>) -> Result<(Stre
         }
     }
     let manifests = check_manifests(&prepared.stream.manifests, &prepared.sides)?;
-    let hasher = if run.options.untrusted { RowHasher::with_key(secret()?) } else { RowHasher::default() };
+    let seed = if run.options.untrusted { Seed::from(secret()?) } else { Seed::default() };
     let shower = Shower::new(&prepared.stream.mask, mask_key()?);
-    let outcome = passes(&prepared, run, &hasher, &shower, &context).await;
+    let outcome = passes(&prepared, run, &seed, &shower, &context).await;
     let (screened, localised, failure) = match outcome {
         Ok((screened, localised)) => (screened, localised, None),
-        Err(error @ (Error::ReadFailed { .. } | Error::OutOfMemory { .. })) => {
+        Err(error @ (Error::ReadFailed { .. } | Error::OutOfMemory { .. } | Error::SpillFailed { .. })) => {
             let named = name_the_file(&context, &prepared, error).await;
-            (Screened { sides: Vec::new(), windowing: None }, Localised::default(), Some(named))
+            (Screened::default(), Localised::default(), Some(named))
         }
         Err(error) => return Err(error),
     };
@@ -190,12 +190,14 @@ fn refuse_times_that_are_all_null(prepared: &Prepared, screened: &Screened) -> R
 async fn passes(
     prepared: &Prepared,
     run: &Run<'_>,
-    hasher: &RowHasher,
+    seed: &Seed,
     shower: &Shower,
     context: &SessionContext,
 ) -> Result<(Screened, Localised)> {
-    let screened = screen(prepared, run.options, hasher, shower, context.task_ctx(), run.progress).await?;
-    let localised = localise(prepared, &screened, run.options, hasher, shower, context.task_ctx(), run.progress).await?;
+    let mut screened = screen(prepared, run.options, seed, shower, context.task_ctx(), run.progress).await?;
+    let clocks = settle_clocks(prepared, &mut screened.sides, run.options.memory_bytes, seed, &context.task_ctx(), run.progress).await?;
+    screened.stages.extend(clocks);
+    let localised = localise(prepared, &mut screened, run.options, seed, shower, context.task_ctx(), run.progress).await?;
     Ok((screened, localised))
 }
 
@@ -454,10 +456,10 @@ fn counts(prepared: &Prepared, screened: &Screened, localised: &Localised, outco
     let (keyed, mode) = (prepared.key.is_some(), stream.mode);
     let replica = mode == Mode::Replica;
     let when = |applies: bool, value: u64| applies.then_some(value);
-    let original_keys = side(Side::Original).map_or(0, |screen| checks::distinct(&screen.keys));
+    let original_rows = side(Side::Original).map_or(0, checks::SideScreen::rows);
     let matched = match mode {
-        // Keys that nobody had to look at twice match; of the others, those that were settled as equal.
-        Mode::Replica => original_keys.saturating_sub(localised.original_keys) + localised.matched,
+        // Rows that nobody had to look at twice match; of the others, the keys that were settled as equal.
+        Mode::Replica => original_rows.saturating_sub(localised.original_rows) + localised.matched,
         _ => localised.matched,
     };
     let violations: u64 = screened.sides.iter().flat_map(|screen| &screen.rules).map(|tally| tally.violations).sum();

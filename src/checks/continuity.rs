@@ -11,6 +11,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::clock::{Clock, Fall};
 use super::digests::digest_of_rows;
 use super::screen::{Screened, SeriesScreen, SideScreen};
 use crate::domain::{Bounds, Instant, Mode, SequenceCoverage, SequenceSpan, Side, TimeCoverage, Window, Windowing};
@@ -202,6 +203,16 @@ pub fn continuity(prepared: &Prepared, screened: &mut Screened) -> Continuity {
             until: facts.bounds.until,
         });
     }
+    for side in screened.sides.iter().filter(|side| side.rows_outside > 0) {
+        facts.series.push(SeriesFact {
+            kind: "row_outside_bounds",
+            side: Some(side.side),
+            series: String::new(),
+            rows: side.rows_outside,
+            from: None,
+            until: None,
+        });
+    }
     windows(prepared, screened, &keys, &mut facts);
     facts
 }
@@ -213,13 +224,10 @@ fn series_facts(prepared: &Prepared, held: &[(Side, Option<&SeriesScreen>)], lab
             let (from, until) = (from.map(Instant), until.map(Instant));
             facts.series.push(SeriesFact { kind, side: Some(*side), series: label.to_string(), rows, from, until });
         };
-        if let Some(series) = series {
-            if series.rows_outside > 0 {
-                push("row_outside_bounds", series.rows_outside, None, None);
-            }
-            if series.null_times > 0 {
-                push("null_time", series.null_times, None, None);
-            }
+        if let Some(series) = series
+            && series.null_times > 0
+        {
+            push("null_time", series.null_times, None, None);
         }
     }
     if prepared.stream.mode != Mode::Replica || prepared.stream.series.is_empty() {
@@ -662,30 +670,20 @@ fn sequence_seams(label: &str, original: &[SequenceSpan], backfill: &[SequenceSp
     }
 }
 
-/// Falls of the sequence between neighbouring distinct event times. Rows of one time have no order among them.
-fn regressions(side: Side, label: &str, clock: &[(i128, i128)]) -> Vec<SequenceFact> {
-    let mut clock = clock.to_vec();
-    clock.sort_unstable();
-    let mut falls = Vec::new();
-    let mut before: Option<(i128, i128)> = None;
-    for group in clock.chunk_by(|a, b| a.0 == b.0) {
-        // Sorted by number within a time, so the first is the least and the last the greatest.
-        let (Some(&(at, least)), Some(&(_, greatest))) = (group.first(), group.last()) else { continue };
-        if let Some((time, number)) = before.filter(|(_, number)| least < *number) {
-            falls.push(SequenceFact {
-                kind: "regression",
-                side,
-                series: label.to_string(),
-                from_sequence: number,
-                until_sequence: least,
-                from: Some(Instant(time)),
-                until: Some(Instant(at)),
-                rows: 1,
-            });
-        }
-        before = Some((at, greatest));
-    }
-    falls
+/// Where the sequence of a series runs backwards.
+fn regressions(side: Side, label: &str, clock: &Clock) -> Vec<SequenceFact> {
+    let falls = clock.falls().unwrap_or_default();
+    let fact = |fall: Fall| SequenceFact {
+        kind: "regression",
+        side,
+        series: label.to_string(),
+        from_sequence: fall.before.1,
+        until_sequence: fall.after.1,
+        from: Some(Instant(fall.before.0)),
+        until: Some(Instant(fall.after.0)),
+        rows: 1,
+    };
+    falls.into_iter().map(fact).collect()
 }
 
 fn windows(prepared: &Prepared, screened: &mut Screened, keys: &BTreeSet<Vec<u8>>, facts: &mut Continuity) {

@@ -1,913 +1,388 @@
-//! The exact look at what may differ: rows of the buckets whose checksums disagree are read again, grouped by key,
-//! and settled by value. Nothing here is decided by a hash: hashes only say which rows to look at.
-//!
-//! For a key, equal rows of the two sides cancel first. What is left says what happened:
+//! Which rows are looked at again, and how they are fetched.
 //!
 //! ```text
-//! original   backfill   left over            finding
-//! a          –          a │ –                missing_key
-//! –          a          – │ a                unexpected_key
-//! a          b          a │ b                value_mismatch, one a column
-//! a          a a        – │ a                duplicate_key surplus  (a replay)
-//! a          a b        – │ b                duplicate_key conflict
-//! a b        c          a b │ c              duplicate_key conflict
-//! a a        a a        – │ –                duplicate_key alike, only where asked for
+//! sketches ──┬─ peeled ─────────► tags of keys ─┐
+//!            ├─ one side empty ─► tags of keys ─┤   count     keys of one side ──► key, time and series alone ─┐
+//!            ├─ full ──► wide ──► tags of keys ─┼────────────►                                                ├──► settle
+//! repeats ───┴──────────────────► tags of keys ─┘   pass      keys of both ──────► whole rows, filtered while ─┘
+//!                                                                                  they are decoded
+//! too many tags, or --verify full ───────────────────────────► every row, partitioned on disk ────────────────► settle
 //! ```
+//!
+//! Tags only choose rows; whatever they choose too much is settled as equal. No row that differs is left out: a tag stands
+//! for every key with it, and keys are looked for over the whole of both sides.
 
-use std::cmp::Ordering;
-use std::collections::HashSet;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
-use arrow::compute::{cast, filter_record_batch};
-use arrow::datatypes::{DataType, Decimal128Type, Decimal256Type, Float64Type, Int64Type, SchemaRef, UInt64Type, i256};
+use arrow::array::BooleanArray;
+use arrow::compute::filter_record_batch;
 use arrow::record_batch::RecordBatch;
-use arrow::row::{Row, RowConverter, Rows, SortField};
 use datafusion::error::DataFusionError;
 use datafusion::execution::TaskContext;
-use datafusion::physical_plan::execute_stream_partitioned;
-use futures::TryStreamExt;
-use tokio::task::JoinSet;
 
-use super::screen::{BUCKETS, Screened, bucket_of, instants, scan};
-use crate::domain::{Bounds, ColumnEncoder, Fingerprint, Instant, Mode, RowHasher, Severity, Side, Tolerance, Window, Windowing};
+use super::buckets::Places;
+use super::hashing::{Locality, SideHasher};
+use super::reading::{Stage, Want, fold, scan};
+use super::repeats::repeated;
+use super::screen::Screened;
+use super::settle::{Gathered, Localised, Settle, canonical_order, trim};
+use super::sketch::{ByHash, Sketch, Tags, tag_of};
+use super::store::{Store, bytes_of, through_engine};
+use crate::domain::{Mode, Seed, Side};
 use crate::error::{Error, Result};
-use crate::job::{Duplicates, RunOptions};
+use crate::job::RunOptions;
 use crate::progress::Progress;
-use crate::source::{Guard, describe_engine_error};
-use crate::staging::{Canonicaliser, Conversion, Prepared, Shower, json_string};
-
-/// One settled difference between the sides, or a duplicate within one.
-#[derive(Debug, Clone)]
-#[expect(missing_docs, reason = "the columns of the relation `differences`, documented in queries/AUTHORING.md")]
-pub struct Difference {
-    /// Place in the canonical order: the key's value, then the column's place, then the side.
-    pub order: Vec<u8>,
-    pub class: &'static str,
-    pub kind: Option<&'static str>,
-    pub severity: Option<Severity>,
-    pub side: Option<Side>,
-    pub series: String,
-    pub key: String,
-    pub column: Option<String>,
-    pub original_value: Option<String>,
-    pub backfill_value: Option<String>,
-    pub rows: u64,
-    pub window: Option<Window>,
-    pub from: Option<Instant>,
-    pub until: Option<Instant>,
-}
-
-/// What the exact look came to. Counts are complete; `differences` holds the first so many of each class.
-#[derive(Debug, Clone, Default)]
-#[expect(missing_docs, reason = "the names are those of the summary")]
-pub struct Localised {
-    pub differences: Vec<Difference>,
-    pub found: std::collections::BTreeMap<(&'static str, Option<&'static str>, Option<Severity>), u64>,
-    pub matched: u64,
-    pub missing: u64,
-    pub missing_rows: u64,
-    pub unexpected: u64,
-    pub unexpected_rows: u64,
-    pub mismatched: u64,
-    pub duplicated: u64,
-    pub surplus_rows: u64,
-    /// Keys looked at that the original holds.
-    pub original_keys: u64,
-    /// Rows read again.
-    pub rows_read: u64,
-    /// True when nothing needed a second look.
-    pub untouched: bool,
-    /// True when some pair of rows was equal only within a tolerance.
-    pub tolerated: bool,
-}
+use crate::source::Opened;
+use crate::staging::{Prepared, Shower};
 
 /// Which rows to read again.
 enum Suspects {
-    /// Rows whose key falls into one of these buckets.
-    Buckets(Vec<bool>),
-    /// Rows with one of these keys.
-    Keys(HashSet<Fingerprint>),
+    /// Those whose keys have one of these tags.
+    Tagged(Vec<u64>),
+    /// All.
+    All,
 }
 
-impl Suspects {
-    fn contains(&self, key: Fingerprint) -> bool {
-        match self {
-            Self::Buckets(buckets) => buckets[bucket_of(key)],
-            Self::Keys(keys) => keys.contains(&key),
-        }
-    }
-}
-
-/// Distinct keys of a sorted list, and those that come more than once.
-fn repeated(keys: &[Fingerprint]) -> impl Iterator<Item = Fingerprint> + '_ {
-    keys.chunk_by(|a, b| a == b).filter(|chunk| chunk.len() > 1).map(|chunk| chunk[0])
-}
-
-/// The number of distinct keys in a sorted list.
-pub fn distinct(keys: &[Fingerprint]) -> u64 {
-    keys.chunk_by(|a, b| a == b).count() as u64
-}
-
-fn suspects(prepared: &Prepared, screened: &Screened) -> Suspects {
-    let stream = &prepared.stream;
-    let original = &screened.sides[0];
-    match (stream.mode, screened.sides.get(1)) {
-        (Mode::Replica, Some(backfill)) => {
-            let mut buckets: Vec<bool> = original.buckets.iter().zip(&backfill.buckets).map(|(a, b)| a != b).collect();
-            if stream.duplicates == Duplicates::All && !stream.keyless {
-                repeated(&original.keys).for_each(|key| buckets[bucket_of(key)] = true);
-            }
-            Suspects::Buckets(buckets)
-        }
-        (Mode::Fill, Some(backfill)) => {
-            // A key on one side only is normal, unless that side holds it twice.
-            let mut keys: HashSet<Fingerprint> = repeated(&original.keys).chain(repeated(&backfill.keys)).collect();
-            if stream.keyless {
-                keys.clear();
-            }
-            let (mut a, mut b) = (0, 0);
-            while let (Some(mine), Some(theirs)) = (original.keys.get(a), backfill.keys.get(b)) {
-                match mine.cmp(theirs) {
-                    Ordering::Less => a += 1,
-                    Ordering::Greater => b += 1,
-                    Ordering::Equal => {
-                        keys.insert(*mine);
-                        a += 1;
-                        b += 1;
-                    }
-                }
-            }
-            Suspects::Keys(keys)
-        }
-        _ => Suspects::Keys(repeated(&original.keys).collect()),
-    }
-}
-
-/// The number of rows on both sides that are to be read again.
-fn suspect_rows(suspects: &Suspects, screened: &Screened) -> u64 {
-    match suspects {
-        Suspects::Buckets(buckets) => (0..BUCKETS)
-            .filter(|&bucket| buckets[bucket])
-            .map(|bucket| screened.sides.iter().map(|side| side.buckets[bucket].rows).sum::<u64>())
-            .sum(),
-        Suspects::Keys(keys) => screened.sides.iter().map(|side| side.keys.iter().filter(|key| keys.contains(key)).count() as u64).sum(),
-    }
+/// The second look at one stream.
+struct Look<'a> {
+    prepared: &'a Prepared,
+    options: &'a RunOptions,
+    seed: &'a Seed,
+    shower: &'a Shower,
+    context: Arc<TaskContext>,
+    progress: &'a Progress,
+    stages: Vec<Stage>,
 }
 
 /// Settles every key that may differ.
 ///
 /// # Errors
-/// A side could not be read again.
+/// A side could not be read again, or rows could not be spilled.
 pub async fn localise(
     prepared: &Prepared,
-    screened: &Screened,
+    screened: &mut Screened,
     options: &RunOptions,
-    hasher: &RowHasher,
+    seed: &Seed,
     shower: &Shower,
     context: Arc<TaskContext>,
     progress: &Progress,
 ) -> Result<Localised> {
-    let mut found = Localised::default();
-    if screened.sides.iter().all(|side| side.keys.is_empty()) {
-        return Ok(found);
+    let mut look = Look { prepared, options, seed, shower, context, progress, stages: Vec::new() };
+    let outcome = look.run(screened).await;
+    screened.stages.append(&mut look.stages);
+    outcome
+}
+
+impl Look<'_> {
+    async fn run(&mut self, screened: &mut Screened) -> Result<Localised> {
+        let mut found = Localised::default();
+        if self.prepared.stream.mode == Mode::Single && self.prepared.key.is_none() {
+            return Ok(found);
+        }
+        let columns: Vec<usize> = (0..self.prepared.paired.len()).collect();
+        match self.suspects(screened).await? {
+            Suspects::Tagged(tags) if tags.is_empty() => {}
+            Suspects::Tagged(tags) if self.prepared.stream.mode == Mode::Replica && self.prepared.key.is_some() => {
+                self.settle_tagged(screened, Tags::new(tags), &mut found).await?;
+            }
+            Suspects::Tagged(tags) => {
+                let tags = Arc::new(Tags::new(tags));
+                let rows = 2 * tags.len() as u64;
+                self.settle(screened, "rows", &columns, Choice::Of(tags), rows, &mut found).await?;
+            }
+            Suspects::All => {
+                let rows = screened.sides.iter().map(|side| side.rows()).sum();
+                // Of keys that one side cannot hold, there is nothing to compare.
+                let one_side = self.prepared.stream.mode == Mode::Replica
+                    && self.prepared.key.is_some()
+                    && screened.sides.iter().any(|side| side.rows() == 0);
+                let columns = if one_side { self.key_columns() } else { columns };
+                self.settle(screened, "rows", &columns, Choice::All, rows, &mut found).await?;
+            }
+        }
+        trim(&mut found.differences, self.options.max_findings);
+        found.differences.sort_by(|a, b| canonical_order(a).cmp(&canonical_order(b)));
+        Ok(found)
     }
-    let suspects = suspects(prepared, screened);
-    let rows = suspect_rows(&suspects, screened);
-    let null_keys: u64 = screened.sides.iter().map(|side| side.null_keys).sum();
-    let rows = rows + null_keys;
-    found.untouched = rows == 0;
-    if found.untouched {
-        return Ok(found);
+
+    /// Tags that may be held in memory at once.
+    fn most_tags(&self) -> usize {
+        usize::try_from(self.options.memory_bytes / 128).unwrap_or(usize::MAX).max(1 << 12)
     }
-    // A row is held as it is, in canonical form and as sortable bytes, beside its index.
-    let row_bytes = screened.sides.iter().map(|side| side.row_bytes).max().unwrap_or(0) * 4 + 128;
-    let budget = (options.memory_bytes / 2).max(1);
-    let slices = u32::try_from((rows.saturating_mul(row_bytes) / budget + 1).min(4_096)).unwrap_or(4_096);
-    for slice in 0..slices {
-        progress.stage(&format!("localising {}", prepared.stream.name), Some(screened.sides.iter().map(|side| side.rows_read).sum()));
-        let gathered = gather(prepared, &suspects, slice, slices, hasher, context.clone(), progress).await?;
-        found.rows_read += gathered.rows() as u64;
-        let mut settle = Settle::new(prepared, screened.windowing, shower, gathered, options.max_findings)?;
-        settle.run(&mut found)?;
+
+    /// The key, and what says where a row lies.
+    fn key_columns(&self) -> Vec<usize> {
+        let mut columns = self.prepared.identity();
+        let roles = self.prepared.time.iter().chain(&self.prepared.series).copied();
+        for place in roles.chain(Locality::of(self.prepared).place()) {
+            if !columns.contains(&place) {
+                columns.push(place);
+            }
+        }
+        columns.sort_unstable();
+        columns
     }
-    found.differences.sort_by(|a, b| canonical_order(a).cmp(&canonical_order(b)));
-    Ok(found)
-}
 
-fn canonical_order(difference: &Difference) -> (&'static str, &[u8], Option<&'static str>, Option<Side>) {
-    (difference.class, &difference.order, difference.kind, difference.side)
-}
-
-/// The rows to be looked at, as they are and in canonical form.
-struct Gathered {
-    raw: Vec<RecordBatch>,
-    canonical: Vec<RecordBatch>,
-    sides: Vec<Side>,
-}
-
-impl Gathered {
-    fn rows(&self) -> usize {
-        self.raw.iter().map(RecordBatch::num_rows).sum()
+    fn stage(&self, what: &str) {
+        let rows = self.prepared.sides.iter().map(|opened| opened.rows_hint).sum::<Option<u64>>();
+        self.progress.stage(&format!("{what} {}", self.prepared.stream.name), rows);
     }
-}
 
-#[derive(Clone)]
-struct GatherPlan {
-    canonicaliser: Canonicaliser,
-    identity: Vec<usize>,
-    key: Option<Vec<usize>>,
-    time: Option<usize>,
-    bounds: Bounds,
-    hasher: RowHasher,
-    width: usize,
-}
-
-async fn gather(
-    prepared: &Prepared,
-    suspects: &Suspects,
-    slice: u32,
-    slices: u32,
-    hasher: &RowHasher,
-    context: Arc<TaskContext>,
-    progress: &Progress,
-) -> Result<Gathered> {
-    let mut gathered = Gathered { raw: Vec::new(), canonical: Vec::new(), sides: Vec::new() };
-    let suspects: Arc<Suspects> = Arc::new(match suspects {
-        Suspects::Buckets(buckets) => Suspects::Buckets(buckets.clone()),
-        Suspects::Keys(keys) => Suspects::Keys(keys.clone()),
-    });
-    for opened in &prepared.sides {
-        let failed = |error: &DataFusionError| Error::ReadFailed { side: opened.side.to_string(), problem: describe_engine_error(error) };
-        let guard = Guard::new();
-        let physical = scan(prepared, opened).await?;
-        let schema = physical.schema();
-        let plan = GatherPlan {
-            canonicaliser: Canonicaliser::new(opened.side, &prepared.paired, &schema).map_err(Error::engine("pairing columns"))?,
-            identity: prepared.identity(),
-            key: prepared.key.clone(),
-            time: prepared.time,
-            bounds: prepared.stream.bounds,
-            hasher: hasher.clone(),
-            width: prepared.paired.len(),
-        };
-        let streams = execute_stream_partitioned(physical, context.clone()).map_err(|e| failed(&e))?;
-        let mut tasks = JoinSet::new();
-        for mut stream in streams {
-            let (plan, suspects, progress) = (plan.clone(), suspects.clone(), progress.clone());
-            tasks.spawn(async move {
-                let mut kept: Vec<(RecordBatch, RecordBatch)> = Vec::new();
-                while let Some(batch) = stream.try_next().await? {
-                    progress.advance(batch.num_rows() as u64);
-                    kept.extend(plan.select(&batch, &suspects, slice, slices)?);
+    async fn suspects(&mut self, screened: &mut Screened) -> Result<Suspects> {
+        if self.options.full {
+            return Ok(Suspects::All);
+        }
+        let mut tags: Vec<u64> = Vec::new();
+        for side in &screened.sides {
+            match &side.null_tags {
+                Some(null) => tags.extend(null),
+                None => return Ok(Suspects::All),
+            }
+        }
+        if let Some(peeled) = screened.peeled.take() {
+            tags.extend(peeled.tags);
+            if tags.len() > self.most_tags() {
+                return Ok(Suspects::All);
+            }
+            if !peeled.failed.is_empty() {
+                match self.wide(&peeled.failed).await? {
+                    Some(named) => tags.extend(named),
+                    None => return Ok(Suspects::All),
                 }
-                Ok::<_, DataFusionError>(kept)
-            });
-        }
-        while let Some(joined) = tasks.join_next().await {
-            let kept = joined
-                .map_err(|e| DataFusionError::Execution(format!("the decoder gave up on damaged data ({e})")))
-                .and_then(|outcome| outcome)
-                .map_err(|e| failed(&e))?;
-            for (raw, canonical) in kept {
-                gathered.raw.push(raw);
-                gathered.canonical.push(canonical);
-                gathered.sides.push(opened.side);
+            }
+            let one_sided: u64 = [Side::Original, Side::Backfill].iter().map(|side| peeled.one_sided.rows(*side)).sum();
+            if tags.len() as u64 + one_sided > self.most_tags() as u64 {
+                return Ok(Suspects::All);
+            }
+            if one_sided > 0 {
+                tags.extend(self.keys_in(&peeled.one_sided).await?);
             }
         }
-        drop(guard);
+        if let Some(repeats) = screened.repeats.take() {
+            let memory = self.options.memory_bytes;
+            let most = self.most_tags();
+            let named = repeated(self.prepared, repeats, memory, most, self.seed, self.context.clone(), self.progress, &mut self.stages);
+            match named.await? {
+                Some(named) => tags.extend(named),
+                None => return Ok(Suspects::All),
+            }
+        }
+        if tags.len() > self.most_tags() {
+            return Ok(Suspects::All);
+        }
+        Ok(Suspects::Tagged(tags))
     }
-    Ok(gathered)
-}
 
-impl GatherPlan {
-    /// The rows of a batch that belong to this slice of the suspects.
-    fn select(
-        &self,
-        batch: &RecordBatch,
-        suspects: &Suspects,
-        slice: u32,
-        slices: u32,
-    ) -> Result<Option<(RecordBatch, RecordBatch)>, DataFusionError> {
-        let raw = batch.project(&(0..self.width).collect::<Vec<_>>())?;
-        let canonical = self.canonicaliser.apply(&raw)?.batch;
-        let encoders = self
-            .identity
-            .iter()
-            .map(|&place| ColumnEncoder::new("", canonical.column(place)))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|e| DataFusionError::Execution(e.to_string()))?;
-        let times = self.time.map(|place| instants(canonical.column(place))).transpose()?;
-        let mut encoded = Vec::new();
-        let mask: BooleanArray = (0..batch.num_rows())
-            .map(|row| {
-                let at = times.as_ref().and_then(|times| times[row]);
-                if at.is_some_and(|at| !self.bounds.contains(Instant(at))) {
-                    return Some(false);
+    /// Buckets that did not peel, once more in one large table.
+    async fn wide(&mut self, places: &Places) -> Result<Option<Vec<u64>>> {
+        let places = Arc::new(places.clone());
+        let rows = places.rows(Side::Original) + places.rows(Side::Backfill);
+        let readers = self.options.threads as u64 + 1;
+        let affordable = (self.options.memory_bytes / 4 / readers / 96).max(1 << 10);
+        let third = usize::try_from((rows / 2).clamp(1 << 10, affordable)).unwrap_or(1 << 10);
+        let mut table = Sketch::new(third);
+        for opened in &self.prepared.sides {
+            self.stage("looking closer at");
+            let want = Want { columns: (0..self.prepared.paired.len()).collect(), hashed: true, ..Want::default() };
+            let plan = scan(self.prepared, opened, &want).await?;
+            let hasher = SideHasher::new(opened.side, self.prepared, self.seed, &plan.schema());
+            let (places, side) = (places.clone(), opened.side);
+            let add = move |sketch: &mut Sketch, batch: RecordBatch| {
+                let batch = hasher.inside(&batch)?.unwrap_or(batch);
+                let keys = hasher.hash(&batch, false)?.keys;
+                let mask: BooleanArray = hasher.positions(&batch, &keys)?.into_iter().map(|at| Some(places.contains(at))).collect();
+                if mask.true_count() == 0 {
+                    return Ok(());
                 }
-                encoded.clear();
-                encoders.iter().for_each(|encoder| encoder.encode(row, &mut encoded));
-                let key = self.hasher.fingerprint(&encoded);
-                let has_null = self.key.is_some() && encoders.iter().any(|encoder| encoder.is_null(row));
-                // The high bits cut slices, the low ones buckets, so all rows of a key share a slice.
-                let in_slice = (key >> 96) as u32 % slices == slice;
-                Some(in_slice && (has_null || suspects.contains(key)))
-            })
-            .collect();
-        if mask.true_count() == 0 {
-            return Ok(None);
+                let hashed = hasher.hash(&filter_record_batch(&batch, &mask)?, true)?;
+                for (row, key) in hashed.rows.iter().zip(&hashed.keys) {
+                    match side {
+                        Side::Original => sketch.add::<false>(*row, *key),
+                        Side::Backfill => sketch.add::<true>(*row, *key),
+                    }
+                }
+                Ok::<_, DataFusionError>(())
+            };
+            let (parts, stage) = fold("wide", opened.side, plan, self.context.clone(), self.progress, || Sketch::new(third), add).await?;
+            parts.iter().for_each(|part| table.merge(part));
+            self.stages.push(stage);
         }
-        Ok(Some((filter_record_batch(&raw, &mask)?, filter_record_batch(&canonical, &mask)?)))
+        Ok(table.peel())
     }
-}
 
-/// A row among the gathered ones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct At {
-    batch: u32,
-    row: u32,
-}
+    /// The tags of the keys of all rows in some buckets.
+    async fn keys_in(&mut self, places: &Places) -> Result<Vec<u64>> {
+        let places = Arc::new(places.clone());
+        let mut tags = Vec::new();
+        for opened in &self.prepared.sides {
+            if places.rows(opened.side) == 0 {
+                continue;
+            }
+            self.stage("looking up keys of");
+            let plan = scan(self.prepared, opened, &Want { columns: self.key_columns(), hashed: true, ..Want::default() }).await?;
+            let hasher = SideHasher::new(opened.side, self.prepared, self.seed, &plan.schema());
+            let places = places.clone();
+            let add = move |tags: &mut Vec<u64>, batch: RecordBatch| {
+                let batch = hasher.inside(&batch)?.unwrap_or(batch);
+                let keys = hasher.hash(&batch, false)?.keys;
+                let positions = hasher.positions(&batch, &keys)?;
+                tags.extend(keys.iter().zip(positions).filter(|(_, at)| places.contains(*at)).map(|(key, _)| tag_of(*key)));
+                Ok::<_, DataFusionError>(())
+            };
+            let (parts, stage) = fold("keys", opened.side, plan, self.context.clone(), self.progress, Vec::new, add).await?;
+            parts.into_iter().for_each(|part| tags.extend(part));
+            self.stages.push(stage);
+        }
+        Ok(tags)
+    }
 
-/// Settles the keys of one slice.
-struct Settle<'a> {
-    prepared: &'a Prepared,
-    windowing: Option<Windowing>,
-    shower: &'a Shower,
-    gathered: Gathered,
-    identity: Vec<usize>,
-    compared: Vec<usize>,
-    keys: Vec<Rows>,
-    values: Vec<Rows>,
-    /// The rows as they are stored, which decides between rows that are equal in canonical form only.
-    stored: Vec<Vec<Vec<u8>>>,
-    times: Vec<Option<Vec<Option<i128>>>>,
-    most: usize,
-}
-
-/// What is left of one side's rows of a key: rows, and whether the other side holds an equal one.
-type LeftOver = Vec<(At, bool)>;
-
-impl<'a> Settle<'a> {
-    fn new(prepared: &'a Prepared, windowing: Option<Windowing>, shower: &'a Shower, gathered: Gathered, most: usize) -> Result<Self> {
-        let engine = || Error::engine("settling what differs");
-        let identity = prepared.identity();
-        let compared = prepared.compared();
-        let lossy = prepared.paired.iter().any(super::super::staging::PairedColumn::is_lossy);
-        let mut settle = Self {
-            prepared,
-            windowing,
-            shower,
-            identity,
-            compared,
-            keys: Vec::new(),
-            values: Vec::new(),
-            stored: Vec::new(),
-            times: Vec::new(),
-            most,
-            gathered,
-        };
-        if let Some(first) = settle.gathered.canonical.first() {
-            let keys = converter(&first.schema(), &settle.identity).map_err(engine())?;
-            let values = converter(&first.schema(), &settle.compared).map_err(engine())?;
-            for (raw, canonical) in settle.gathered.raw.iter().zip(&settle.gathered.canonical) {
-                settle.keys.push(rows_of(&keys, canonical, &settle.identity).map_err(engine())?);
-                settle.values.push(rows_of(&values, canonical, &settle.compared).map_err(engine())?);
-                settle.times.push(prepared.time.map(|place| instants(canonical.column(place))).transpose().map_err(engine())?);
-                settle.stored.push(if lossy { stored_bytes(raw, &settle.compared)? } else { Vec::new() });
+    /// Counts the rows of tagged keys on each side, settles those of one side by their keys alone, and fetches the others.
+    async fn settle_tagged(&mut self, screened: &Screened, tags: Tags, found: &mut Localised) -> Result<()> {
+        let tags = Arc::new(tags);
+        let columns = self.key_columns();
+        let room = self.options.memory_bytes / 8;
+        let held_bytes = Arc::new(AtomicU64::new(0));
+        let mut counts: HashMap<u64, [u32; 2], ByHash> = HashMap::default();
+        let mut held: Vec<(Side, RecordBatch, Vec<u128>)> = Vec::new();
+        for opened in &self.prepared.sides {
+            self.stage("counting suspects of");
+            let plan = scan(self.prepared, opened, &Want { columns: columns.clone(), ..Want::default() }).await?;
+            let hasher = SideHasher::new(opened.side, self.prepared, self.seed, &plan.schema());
+            let (tags, held_bytes) = (tags.clone(), held_bytes.clone());
+            let add = move |state: &mut Counted, batch: RecordBatch| {
+                let batch = hasher.inside(&batch)?.unwrap_or(batch);
+                let keys = hasher.hash(&batch, false)?.keys;
+                let Some((batch, keys)) = chosen(&batch, &keys, &tags)? else { return Ok(()) };
+                keys.iter().for_each(|key| *state.counts.entry(tag_of(*key)).or_default() += 1);
+                let bytes = held_bytes.fetch_add(bytes_of(&batch), Ordering::Relaxed);
+                if bytes <= room {
+                    state.held.push((batch, keys))
+                } else {
+                    state.held.clear()
+                }
+                Ok::<_, DataFusionError>(())
+            };
+            let (parts, stage) = fold("count", opened.side, plan, self.context.clone(), self.progress, Counted::default, add).await?;
+            self.stages.push(stage);
+            for part in parts {
+                for (tag, rows) in part.counts {
+                    let count = &mut counts.entry(tag).or_default()[opened.side.index()];
+                    *count = count.saturating_add(rows);
+                }
+                held.extend(part.held.into_iter().map(|(batch, keys)| (opened.side, batch, keys)));
             }
         }
-        Ok(settle)
-    }
-
-    fn key(&self, at: At) -> Row<'_> {
-        self.keys[at.batch as usize].row(at.row as usize)
-    }
-
-    fn value(&self, at: At) -> Row<'_> {
-        self.values[at.batch as usize].row(at.row as usize)
-    }
-
-    fn stored(&self, at: At) -> &[u8] {
-        self.stored[at.batch as usize].get(at.row as usize).map_or(&[], Vec::as_slice)
-    }
-
-    fn side(&self, at: At) -> Side {
-        self.gathered.sides[at.batch as usize]
-    }
-
-    fn run(&mut self, found: &mut Localised) -> Result<()> {
-        let mut all: Vec<At> = Vec::with_capacity(self.gathered.rows());
-        for (batch, rows) in self.gathered.raw.iter().enumerate() {
-            let batch = u32::try_from(batch).unwrap_or(u32::MAX);
-            all.extend((0..u32::try_from(rows.num_rows()).unwrap_or(0)).map(|row| At { batch, row }));
-        }
-        all.sort_unstable_by(|&a, &b| {
-            self.key(a)
-                .cmp(&self.key(b))
-                .then_with(|| self.side(a).cmp(&self.side(b)))
-                .then_with(|| self.value(a).cmp(&self.value(b)))
-                .then_with(|| self.stored(a).cmp(self.stored(b)))
-        });
-        let this = &*self;
-        for group in all.chunk_by(|&a, &b| this.key(a) == this.key(b)) {
-            let split = group.iter().position(|&at| this.side(at) == Side::Backfill).unwrap_or(group.len());
-            let (original, backfill) = group.split_at(split);
-            this.settle(original, backfill, found);
-            if found.differences.len() > this.most.saturating_mul(12).max(4_096) {
-                trim(&mut found.differences, this.most);
+        let one_sided = counts.iter().filter(|(_, rows)| rows.contains(&0));
+        let one_sided_rows: u64 = one_sided.clone().map(|(_, rows)| u64::from(rows[0]) + u64::from(rows[1])).sum();
+        let one_sided = Arc::new(Tags::new(one_sided.map(|(tag, _)| *tag)));
+        let both = counts.iter().filter(|(_, rows)| !rows.contains(&0));
+        let both_rows: u64 = both.clone().map(|(_, rows)| u64::from(rows[0]) + u64::from(rows[1])).sum();
+        let both = Arc::new(Tags::new(both.map(|(tag, _)| *tag)));
+        drop(counts);
+        if one_sided.len() > 0 {
+            if held_bytes.load(Ordering::Relaxed) <= room {
+                let mut store = Store::new(one_sided_rows, 64, self.options.memory_bytes);
+                for (side, batch, keys) in held {
+                    if let Some((batch, keys)) = chosen(&batch, &keys, &one_sided).map_err(Error::engine("settling what differs"))? {
+                        store.push(side, batch, &keys)?;
+                    }
+                }
+                self.settle_store(screened, &columns, store, found)?;
+            } else {
+                drop(held);
+                self.settle(screened, "keys of one side", &columns, Choice::Of(one_sided), one_sided_rows, found).await?;
             }
         }
-        trim(&mut found.differences, this.most);
+        if both.len() > 0 {
+            let columns: Vec<usize> = (0..self.prepared.paired.len()).collect();
+            self.settle(screened, "rows", &columns, Choice::Of(both), both_rows, found).await?;
+        }
         Ok(())
     }
 
-    fn settle(&self, original: &[At], backfill: &[At], found: &mut Localised) {
-        let mode = self.prepared.stream.mode;
-        let keyed = self.prepared.key.is_some();
-        if !original.is_empty() {
-            found.original_keys += 1;
-        }
-        let null_key = keyed && {
-            let at = original.first().or(backfill.first());
-            at.is_some_and(|&at| {
-                let batch = &self.gathered.canonical[at.batch as usize];
-                self.identity.iter().any(|&place| batch.column(place).is_null(at.row as usize))
-            })
-        };
-        let (mut left, mut right, cancelled) = self.cancel(original, backfill);
-        let tolerated = self.cancel_within_tolerance(&mut left, &mut right);
-        found.tolerated |= tolerated;
-        let alike = left.is_empty() && right.is_empty();
-        if null_key {
-            let severity = if mode != Mode::Single && alike { Severity::Warn } else { Severity::Error };
-            let side = match (original.is_empty(), backfill.is_empty()) {
-                (false, true) => Some(Side::Original),
-                (true, false) => Some(Side::Backfill),
-                _ => None,
-            };
-            let kind = (severity == Severity::Warn).then_some("alike");
-            let rows = (original.len() + backfill.len()) as u64;
-            self.emit(
-                found,
-                "null_key",
-                kind,
-                Some(severity),
-                side,
-                self.earliest(original.iter().chain(backfill).copied().take(64)),
-                rows,
-            );
-        }
-        if !keyed {
-            return self.settle_rows(original, backfill, &left, &right, found);
-        }
-        match mode {
-            Mode::Single => {
-                if original.len() > 1 {
-                    let all_equal = original.windows(2).all(|pair| self.value(pair[0]) == self.value(pair[1]));
-                    let kind = if all_equal { "surplus" } else { "conflict" };
-                    let rows = original.len() as u64 - 1;
-                    found.duplicated += 1;
-                    found.surplus_rows += if all_equal { rows } else { 0 };
-                    self.emit_copies(found, kind, Severity::Error, Some(Side::Original), original, &[], rows);
-                }
-                return;
-            }
-            Mode::Replica if backfill.is_empty() => {
-                found.missing += 1;
-                found.missing_rows += original.len() as u64;
-                return self.emit(found, "missing_key", None, None, Some(Side::Backfill), original.first().copied(), original.len() as u64);
-            }
-            Mode::Replica if original.is_empty() => {
-                found.unexpected += 1;
-                found.unexpected_rows += backfill.len() as u64;
-                return self.emit(
-                    found,
-                    "unexpected_key",
-                    None,
-                    None,
-                    Some(Side::Backfill),
-                    backfill.first().copied(),
-                    backfill.len() as u64,
-                );
-            }
-            Mode::Fill if original.is_empty() || backfill.is_empty() => {
-                let (side, copies) = if backfill.is_empty() { (Side::Original, original) } else { (Side::Backfill, backfill) };
-                if copies.len() > 1 {
-                    let all_equal = copies.windows(2).all(|pair| self.value(pair[0]) == self.value(pair[1]));
-                    let rows = copies.len() as u64 - 1;
-                    found.duplicated += 1;
-                    let (kind, severity) = if all_equal { ("surplus", Severity::Warn) } else { ("conflict", Severity::Error) };
-                    found.surplus_rows += if all_equal { rows } else { 0 };
-                    let (a, b) = if side == Side::Original { (copies, &[][..]) } else { (&[][..], copies) };
-                    self.emit_copies(found, kind, severity, Some(side), a, b, rows);
-                }
-                return;
-            }
-            _ => {}
-        }
-        if alike {
-            found.matched += 1;
-            if mode == Mode::Fill {
-                found.duplicated += 1;
-                self.emit_copies(found, "replay", Severity::Info, Some(Side::Backfill), original, backfill, backfill.len() as u64);
-                return;
-            }
-            if original.len() > 1 && self.prepared.stream.duplicates == Duplicates::All {
-                found.duplicated += 1;
-                self.emit_copies(found, "alike", Severity::Warn, None, original, backfill, original.len() as u64);
-            }
-            return;
-        }
-        match (left.as_slice(), right.as_slice()) {
-            ([(a, _)], [(b, _)]) => {
-                found.mismatched += 1;
-                self.emit_mismatches(found, *a, *b);
-                // Copies that cancelled beside it are replays in a fill all the same.
-                if mode == Mode::Fill && cancelled > 0 {
-                    found.duplicated += 1;
-                    self.emit_copies(found, "replay", Severity::Info, Some(Side::Backfill), original, backfill, cancelled);
-                }
-            }
-            ([], copies) | (copies, []) => {
-                let side = if left.is_empty() { Side::Backfill } else { Side::Original };
-                found.duplicated += 1;
-                let (equal, differing): (LeftOver, LeftOver) = copies.iter().partition(|(_, held)| *held);
-                if !equal.is_empty() {
-                    let rows = equal.len() as u64;
-                    // In a fill, what the backfill repeats of the original is a replay, however often.
-                    let replayed = mode == Mode::Fill && side == Side::Backfill;
-                    let (kind, severity, rows) = if replayed {
-                        ("replay", Severity::Info, rows + cancelled)
-                    } else if mode == Mode::Fill {
-                        ("surplus", Severity::Warn, rows)
-                    } else {
-                        ("surplus", Severity::Error, rows)
-                    };
-                    found.surplus_rows += if replayed { 0 } else { rows };
-                    let shown: Vec<At> = equal.iter().map(|(at, _)| *at).collect();
-                    let (a, b) = if side == Side::Original { (shown.as_slice(), &[][..]) } else { (&[][..], shown.as_slice()) };
-                    self.emit_copies(found, kind, severity, Some(side), a, b, rows);
-                }
-                if differing.is_empty() {
-                    return;
-                }
-                found.mismatched += 1;
-                let shown: Vec<At> = differing.iter().map(|(at, _)| *at).collect();
-                let (a, b) = if side == Side::Original { (shown.as_slice(), backfill) } else { (original, shown.as_slice()) };
-                self.emit_copies(found, "conflict", Severity::Error, Some(side), a, b, differing.len() as u64);
-            }
-            (a, b) => {
-                found.mismatched += 1;
-                found.duplicated += 1;
-                let rows = (a.len() + b.len()) as u64;
-                let a: Vec<At> = a.iter().map(|(at, _)| *at).collect();
-                let b: Vec<At> = b.iter().map(|(at, _)| *at).collect();
-                self.emit_copies(found, "conflict", Severity::Error, None, &a, &b, rows);
-            }
-        }
-    }
-
-    /// Without a key, the row is the key, and only how often it is held can differ.
-    fn settle_rows(&self, original: &[At], backfill: &[At], left: &LeftOver, right: &LeftOver, found: &mut Localised) {
-        match self.prepared.stream.mode {
-            Mode::Single => {}
-            Mode::Fill => {
-                if let (false, Some(first)) = (original.is_empty(), backfill.first()) {
-                    found.matched += 1;
-                    found.duplicated += 1;
-                    let rows = backfill.len() as u64;
-                    self.emit(found, "duplicate_key", Some("replay"), Some(Severity::Info), Some(Side::Backfill), Some(*first), rows);
-                }
-            }
-            Mode::Replica => {
-                if let Some((at, _)) = left.first() {
-                    found.missing += 1;
-                    found.missing_rows += left.len() as u64;
-                    self.emit(found, "missing_row", None, None, Some(Side::Backfill), Some(*at), left.len() as u64);
-                }
-                if let Some((at, _)) = right.first() {
-                    found.unexpected += 1;
-                    found.unexpected_rows += right.len() as u64;
-                    self.emit(found, "unexpected_row", None, None, Some(Side::Backfill), Some(*at), right.len() as u64);
-                }
-            }
-        }
-    }
-
-    /// Takes equal rows away in pairs. Both lists are sorted by value, so this walks them once.
-    fn cancel(&self, original: &[At], backfill: &[At]) -> (LeftOver, LeftOver, u64) {
-        let (mut left, mut right) = (Vec::new(), Vec::new());
-        let (mut a, mut b, mut cancelled) = (0, 0, 0);
-        while a < original.len() || b < backfill.len() {
-            let order = match (original.get(a), backfill.get(b)) {
-                (Some(&x), Some(&y)) => self.value(x).cmp(&self.value(y)),
-                (Some(_), None) => Ordering::Less,
-                _ => Ordering::Greater,
-            };
-            let run = |list: &[At], start: usize| {
-                let first = self.value(list[start]);
-                list[start..].iter().take_while(|&&at| self.value(at) == first).count()
-            };
-            match order {
-                Ordering::Less => {
-                    left.push((original[a], false));
-                    a += 1;
-                }
-                Ordering::Greater => {
-                    right.push((backfill[b], false));
-                    b += 1;
-                }
-                Ordering::Equal => {
-                    let (x, y) = (run(original, a), run(backfill, b));
-                    let pairs = x.min(y);
-                    cancelled += pairs as u64;
-                    left.extend(original[a + pairs..a + x].iter().map(|&at| (at, true)));
-                    right.extend(backfill[b + pairs..b + y].iter().map(|&at| (at, true)));
-                    a += x;
-                    b += y;
-                }
-            }
-        }
-        (left, right, cancelled)
-    }
-
-    /// Pairs what is left in canonical order and takes away the pairs that are equal within the tolerances.
-    fn cancel_within_tolerance(&self, left: &mut LeftOver, right: &mut LeftOver) -> bool {
-        if self.prepared.stream.tolerance.is_empty() || left.is_empty() || right.is_empty() {
-            return false;
-        }
-        let pairs = left.len().min(right.len());
-        let within: Vec<bool> = (0..pairs).map(|at| self.differing(left[at].0, right[at].0).is_empty()).collect();
-        let keep = |list: &mut LeftOver| {
-            let mut at = 0;
-            list.retain(|_| {
-                at += 1;
-                !within.get(at - 1).copied().unwrap_or(false)
-            });
-        };
-        keep(left);
-        keep(right);
-        within.contains(&true)
-    }
-
-    /// The compared columns in which two rows differ beyond the tolerances.
-    fn differing(&self, a: At, b: At) -> Vec<usize> {
-        let (x, y) = (&self.gathered.canonical[a.batch as usize], &self.gathered.canonical[b.batch as usize]);
-        self.compared
-            .iter()
-            .copied()
-            .filter(|&place| {
-                let (p, q) = (x.column(place), y.column(place));
-                !equal(
-                    p,
-                    a.row as usize,
-                    q,
-                    b.row as usize,
-                    self.prepared.paired[place].tolerance,
-                    &self.prepared.paired[place].conversions[0],
-                )
-            })
-            .collect()
-    }
-
-    fn emit_mismatches(&self, found: &mut Localised, a: At, b: At) {
-        for place in self.differing(a, b) {
-            let name = &self.prepared.paired[place].name;
-            let text = |at: At| self.shower.text(name, self.gathered.raw[at.batch as usize].column(place), at.row as usize);
-            let Some(place_of) = self.earliest([a, b].into_iter()) else { continue };
-            let mut difference = self.describe("value_mismatch", None, None, None, place_of, 1);
-            difference.order.extend_from_slice(&u32::try_from(place).unwrap_or(u32::MAX).to_be_bytes());
-            difference.column = Some(name.clone());
-            difference.original_value = text(a);
-            difference.backfill_value = text(b);
-            if let (Some(x), Some(y)) = (self.time(a), self.time(b))
-                && x != y
-            {
-                // A row whose time moved touches both places.
-                difference.from = Some(Instant(x.min(y)));
-                difference.until = Some(Instant(x.max(y) + 1));
-            }
-            push(found, difference);
-        }
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "one argument a column of the finding")]
-    fn emit_copies(
-        &self,
+    /// Fetches the chosen rows of both sides and settles them.
+    async fn settle(
+        &mut self,
+        screened: &Screened,
+        name: &'static str,
+        columns: &[usize],
+        choice: Choice,
+        rows: u64,
         found: &mut Localised,
-        kind: &'static str,
-        severity: Severity,
-        side: Option<Side>,
-        a: &[At],
-        b: &[At],
-        rows: u64,
-    ) {
-        // Equal rows lie in one place, so a few of many copies are enough.
-        let Some(first) = self.earliest(a.iter().chain(b).copied().take(64)) else { return };
-        let mut difference = self.describe("duplicate_key", Some(kind), Some(severity), side, first, rows);
-        difference.original_value = self.copies(a);
-        difference.backfill_value = self.copies(b);
-        push(found, difference);
+    ) -> Result<()> {
+        let row_bytes = 16 * columns.len() as u64 + 64;
+        let store = Arc::new(Mutex::new(Store::new(rows, row_bytes, self.options.memory_bytes)));
+        for opened in &self.prepared.sides {
+            self.stage("localising");
+            let plan = self.fetch_plan(opened, columns, &choice).await?;
+            let hasher = SideHasher::new(opened.side, self.prepared, self.seed, &plan.schema());
+            let (choice, store, side) = (choice.clone(), store.clone(), opened.side);
+            let add = move |(): &mut (), batch: RecordBatch| {
+                let batch = hasher.inside(&batch)?.unwrap_or(batch);
+                let keys = hasher.hash(&batch, false)?.keys;
+                let chosen = match &choice {
+                    Choice::All => Some((batch, keys)),
+                    Choice::Of(tags) => chosen(&batch, &keys, tags)?,
+                };
+                let Some((batch, keys)) = chosen else { return Ok(()) };
+                // A poisoned lock means that another reader panicked, and then its error is what is reported.
+                store.lock().unwrap_or_else(PoisonError::into_inner).push(side, batch, &keys).map_err(through_engine)
+            };
+            let (_, stage) = fold(name, opened.side, plan, self.context.clone(), self.progress, || (), add).await?;
+            self.stages.push(stage);
+        }
+        let store = Arc::into_inner(store)
+            .ok_or_else(|| Error::engine("settling what differs")(DataFusionError::Internal("a reader is still running".to_string())))?;
+        self.settle_store(screened, columns, store.into_inner().unwrap_or_else(PoisonError::into_inner), found)
     }
 
-    /// The distinct copies as a JSON array of rows, the first few of them.
-    fn copies(&self, rows: &[At]) -> Option<String> {
-        const SHOWN: usize = 8;
-        let mut distinct: Vec<At> = Vec::new();
-        let mut more = 0;
-        for chunk in rows.chunk_by(|&a, &b| self.value(a) == self.value(b)) {
-            if distinct.len() < SHOWN { distinct.push(chunk[0]) } else { more += 1 }
-        }
-        if distinct.is_empty() {
-            return None;
-        }
-        let mut parts: Vec<String> =
-            distinct.iter().map(|at| self.shower.object(&self.gathered.raw[at.batch as usize], &self.compared, at.row as usize)).collect();
-        if more > 0 {
-            parts.push(json_string(&format!("and {more} more")));
-        }
-        Some(format!("[{}]", parts.join(",")))
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "one argument a column of the finding")]
-    fn emit(
+    async fn fetch_plan(
         &self,
-        found: &mut Localised,
-        class: &'static str,
-        kind: Option<&'static str>,
-        severity: Option<Severity>,
-        side: Option<Side>,
-        at: Option<At>,
-        rows: u64,
-    ) {
-        let Some(at) = at else { return };
-        let mut difference = self.describe(class, kind, severity, side, at, rows);
-        let row = || self.shower.object(&self.gathered.raw[at.batch as usize], &self.compared, at.row as usize);
-        match class {
-            "missing_row" => difference.original_value = Some(row()),
-            "unexpected_row" => difference.backfill_value = Some(row()),
-            _ => {}
+        opened: &Opened,
+        columns: &[usize],
+        choice: &Choice,
+    ) -> Result<Arc<dyn datafusion::physical_plan::ExecutionPlan>> {
+        let _ = choice;
+        scan(self.prepared, opened, &Want { columns: columns.to_vec(), ..Want::default() }).await
+    }
+
+    fn settle_store(&self, screened: &Screened, columns: &[usize], store: Store, found: &mut Localised) -> Result<()> {
+        let mut groups = store.into_groups()?;
+        self.progress.stage(&format!("settling {}", self.prepared.stream.name), Some(groups.len() as u64));
+        while let Some(batches) = groups.next()? {
+            let gathered = Gathered::new(self.prepared, columns, batches).map_err(Error::engine("settling what differs"))?;
+            Settle::new(self.prepared, screened.windowing, self.shower, gathered, self.options.max_findings)?.run(found);
+            self.progress.advance(1);
         }
-        push(found, difference);
+        Ok(())
     }
+}
 
-    /// The row that says where a finding lies: the earliest, so that swapping the sides changes nothing.
-    fn earliest(&self, rows: impl Iterator<Item = At>) -> Option<At> {
-        rows.min_by_key(|&at| {
-            let canonical = &self.gathered.canonical[at.batch as usize];
-            (self.time(at), self.shower.object(canonical, &self.prepared.series, at.row as usize))
-        })
-    }
+/// Which of the rows that were read are wanted.
+#[derive(Clone)]
+enum Choice {
+    Of(Arc<Tags>),
+    All,
+}
 
-    fn time(&self, at: At) -> Option<i128> {
-        self.times[at.batch as usize].as_ref().and_then(|times| times[at.row as usize])
-    }
+/// What one reader of the counting pass has seen.
+#[derive(Default)]
+struct Counted {
+    counts: HashMap<u64, u32, ByHash>,
+    held: Vec<(RecordBatch, Vec<u128>)>,
+}
 
-    fn describe(
-        &self,
-        class: &'static str,
-        kind: Option<&'static str>,
-        severity: Option<Severity>,
-        side: Option<Side>,
-        at: At,
-        rows: u64,
-    ) -> Difference {
-        let (raw, canonical) = (&self.gathered.raw[at.batch as usize], &self.gathered.canonical[at.batch as usize]);
-        let row = at.row as usize;
-        let time = self.time(at);
-        let keyless = self.prepared.key.is_none();
-        Difference {
-            order: self.key(at).as_ref().to_vec(),
-            class,
-            kind,
-            severity,
-            side,
-            series: self.shower.object(canonical, &self.prepared.series, row),
-            key: if keyless { "{}".to_string() } else { self.shower.object(raw, &self.identity, row) },
-            column: None,
-            original_value: None,
-            backfill_value: None,
-            rows,
-            window: time.and_then(|at| self.windowing.map(|windowing| windowing.window_of(Instant(at)))),
-            from: time.map(Instant),
-            until: None,
+/// The rows of a batch whose keys are tagged, with those keys.
+fn chosen(batch: &RecordBatch, keys: &[u128], tags: &Tags) -> Result<Option<(RecordBatch, Vec<u128>)>, DataFusionError> {
+    let mask: BooleanArray = keys.iter().map(|key| Some(tags.contains(*key))).collect();
+    match mask.true_count() {
+        0 => Ok(None),
+        all if all == keys.len() => Ok(Some((batch.clone(), keys.to_vec()))),
+        _ => {
+            let kept = keys.iter().copied().filter(|key| tags.contains(*key)).collect();
+            Ok(Some((filter_record_batch(batch, &mask)?, kept)))
         }
     }
-}
-
-fn push(found: &mut Localised, difference: Difference) {
-    *found.found.entry((difference.class, difference.kind, difference.severity)).or_default() += 1;
-    found.differences.push(difference);
-}
-
-/// Keeps the first so many of each class in canonical order.
-fn trim(differences: &mut Vec<Difference>, most: usize) {
-    differences.sort_by(|a, b| canonical_order(a).cmp(&canonical_order(b)));
-    let mut class = "";
-    let mut kept = 0;
-    differences.retain(|difference| {
-        if difference.class != class {
-            class = difference.class;
-            kept = 0;
-        }
-        kept += 1;
-        kept <= most
-    });
-}
-
-fn converter(schema: &SchemaRef, places: &[usize]) -> Result<RowConverter, DataFusionError> {
-    let fields = places.iter().map(|&place| SortField::new(schema.field(place).data_type().clone())).collect();
-    Ok(RowConverter::new(fields)?)
-}
-
-fn rows_of(converter: &RowConverter, batch: &RecordBatch, places: &[usize]) -> Result<Rows, DataFusionError> {
-    let columns: Vec<ArrayRef> = places.iter().map(|&place| batch.column(place).clone()).collect();
-    Ok(converter.convert_columns(&columns)?)
-}
-
-fn stored_bytes(raw: &RecordBatch, places: &[usize]) -> Result<Vec<Vec<u8>>> {
-    let encoders = places
-        .iter()
-        .map(|&place| ColumnEncoder::new("", raw.column(place)))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|e| Error::engine("settling what differs")(DataFusionError::Execution(e.to_string())))?;
-    Ok((0..raw.num_rows())
-        .map(|row| {
-            let mut bytes = Vec::new();
-            encoders.iter().for_each(|encoder| encoder.encode(row, &mut bytes));
-            bytes
-        })
-        .collect())
-}
-
-/// Equality in the common type, or within a tolerance.
-fn equal(a: &ArrayRef, i: usize, b: &ArrayRef, j: usize, tolerance: Option<Tolerance>, conversion: &Conversion) -> bool {
-    match (a.is_null(i), b.is_null(j)) {
-        (true, true) => return true,
-        (true, false) | (false, true) => return false,
-        (false, false) => {}
-    }
-    let (x, y) = (a.slice(i, 1), b.slice(j, 1));
-    if x.to_data() == y.to_data() {
-        return true;
-    }
-    match tolerance {
-        None => false,
-        Some(Tolerance::Number { abs, rel }) => match (as_double(&x, conversion), as_double(&y, conversion)) {
-            (Some(p), Some(q)) => match exact_distance(&x, &y, conversion) {
-                // Exact numbers are subtracted exactly: only their distance, never they themselves, becomes a double.
-                Some(distance) => distance <= abs + rel * p.abs().max(q.abs()),
-                None => Tolerance::numbers_within(abs, rel, p, q),
-            },
-            _ => false,
-        },
-        Some(Tolerance::Time { nanos }) => match (instants(&x), instants(&y)) {
-            (Ok(p), Ok(q)) => match (p.first().copied().flatten(), q.first().copied().flatten()) {
-                (Some(p), Some(q)) => (p - q).abs() <= nanos,
-                _ => false,
-            },
-            _ => match (ticks_of(&x), ticks_of(&y)) {
-                (Some(p), Some(q)) => (p - q).abs() <= nanos,
-                _ => false,
-            },
-        },
-    }
-}
-
-/// The distance of two exact numbers, as the double nearest to it; `None` for floats.
-fn exact_distance(x: &ArrayRef, y: &ArrayRef, conversion: &Conversion) -> Option<f64> {
-    let (p, q, scale) = if *conversion == Conversion::ExactText {
-        let whole = |array: &ArrayRef| array.as_string::<i32>().value(0).parse::<i128>().ok().map(i256::from_i128);
-        (whole(x)?, whole(y)?, 0)
-    } else {
-        let coefficient = |array: &ArrayRef| match array.data_type() {
-            DataType::Int64 => Some((i256::from_i128(i128::from(array.as_primitive::<Int64Type>().value(0))), 0)),
-            DataType::UInt64 => Some((i256::from_i128(i128::from(array.as_primitive::<UInt64Type>().value(0))), 0)),
-            DataType::Decimal128(_, scale) => Some((i256::from_i128(array.as_primitive::<Decimal128Type>().value(0)), *scale)),
-            DataType::Decimal256(_, scale) => Some((array.as_primitive::<Decimal256Type>().value(0), *scale)),
-            _ => None,
-        };
-        let ((p, scale), (q, _)) = (coefficient(x)?, coefficient(y)?);
-        (p, q, scale)
-    };
-    let distance = p.checked_sub(q)?.to_string();
-    format!("{}e{}", distance.trim_start_matches('-'), -i32::from(scale)).parse().ok()
-}
-
-fn as_double(array: &ArrayRef, conversion: &Conversion) -> Option<f64> {
-    if *conversion == Conversion::ExactText {
-        return array.as_string::<i32>().value(0).parse().ok();
-    }
-    let wide = cast(array, &DataType::Float64).ok()?;
-    (!wide.is_null(0)).then(|| wide.as_primitive::<Float64Type>().value(0))
-}
-
-/// Times of day and durations in nanoseconds.
-fn ticks_of(array: &ArrayRef) -> Option<i128> {
-    let nanos = match array.data_type() {
-        DataType::Duration(_) => cast(array, &DataType::Duration(arrow::datatypes::TimeUnit::Nanosecond)).ok()?,
-        _ => array.clone(),
-    };
-    let plain = cast(&nanos, &DataType::Int64).ok()?;
-    (!plain.is_null(0)).then(|| i128::from(plain.as_primitive::<Int64Type>().value(0)))
 }

@@ -4,18 +4,31 @@
 //! facts. The checks themselves are the files in `queries/`: SQL over the small relations of [`relations()`], listed in
 //! [`catalogue`], run by [`run_checks()`]. No check reads rows, so no check costs a scan.
 
+mod buckets;
 pub mod catalogue;
+mod clock;
 mod continuity;
 mod digests;
+mod hashing;
 mod localise;
 mod manifest;
+mod reading;
 mod relations;
+mod repeats;
+mod rules;
 mod runner;
 mod screen;
+mod settle;
+mod sketch;
+mod store;
 
+pub use clock::settle_clocks;
 pub use continuity::{Continuity, GapFact, Range, SpanFact, Whose, WindowFact, continuity, rows_without_sequence};
-pub use localise::{Difference, Localised, distinct, localise};
+pub use localise::localise;
 pub use manifest::{ManifestFact, check_manifests};
+pub use reading::Stage;
 pub use relations::{RelationInput, accepts as accepts_relation, relations};
+pub use rules::{rule_is_valid, rules_of};
 pub use runner::{Outcome, run_checks};
-pub use screen::{Screened, SideScreen, rule_is_valid, rules_of, screen};
+pub use screen::{Screened, SideScreen, screen};
+pub use settle::{Difference, Localised};

@@ -4,9 +4,10 @@ use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 
 use super::continuity::{Continuity, Range};
-use super::localise::Localised;
 use super::manifest::ManifestFact;
-use super::screen::{Screened, rules_of};
+use super::rules::rules_of;
+use super::screen::Screened;
+use super::settle::Localised;
 use crate::domain::{Instant, Severity, Side};
 use crate::findings::AcceptUse;
 use crate::findings::columns::{batch, count, end, flag, integer, sequence, start, text};

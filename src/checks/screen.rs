@@ -1,45 +1,44 @@
 //! The first pass: every row of every side, read once.
 //!
-//! From the one scan come, per series and window, row counts and checksums; per bucket of keys a checksum; the spans
-//! of time and of sequence; the NULLs where none should be; and the rows that break a rule. Everything is held in
-//! partial states that merge in any order, so the answer does not depend on threads, batches or files.
+//! From the one scan come, per series and window, row counts and checksums; per bucket of neighbouring rows a sketch that names
+//! the keys that differ; the spans of time and of sequence; the NULLs where none should be; and the rows that break a
+//! rule. Everything is held in partial states that merge in any order, so the answer does not depend on threads, batches or files,
+//! and that follow windows, spans and buckets, never rows.
 //!
 //! ```text
-//! rows ──► bounds ──► canonical values ──► row fingerprint ─┬─► window checksum   (series × window)
-//!                                          key fingerprint ─┼─► bucket checksum   (what localise reads again)
-//!                                                           └─► list of keys      (distinct keys, duplicates)
+//! rows ──► bounds ──► checksums of key and row ─┬─► window checksum   (series × window)
+//!                                               ├─► sketch            (bucket of neighbours: what differs)
+//!                                               └─► repeats           (keys that come twice, where that is asked)
 //! ```
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Decimal128Type, Int64Type, TimeUnit};
+use arrow::datatypes::{DataType, Decimal128Type, Int64Type};
 use arrow::record_batch::RecordBatch;
 use arrow::row::{RowConverter, SortField};
 use chrono_tz::Tz;
-use datafusion::common::tree_node::TreeNode;
 use datafusion::error::DataFusionError;
 use datafusion::execution::TaskContext;
-use datafusion::physical_plan::{ExecutionPlan, execute_stream_partitioned};
-use datafusion::prelude::{Expr, ident};
-use futures::TryStreamExt;
-use tokio::task::JoinSet;
 
+use super::buckets::{Buckets, Peeled, most_buckets};
+use super::clock::Clock;
+use super::hashing::{Locality, SideHasher, Times};
+use super::reading::{Stage, Want, fold, scan};
+use super::repeats::Repeats;
+use super::rules::rules_of;
+use super::sketch::{ByHash, tag_of};
 use crate::domain::{
-    Bounds, Checksum, ColumnEncoder, Duration, ENCODING_VERSION, Fingerprint, Instant, Mode, RowHasher, SequenceCoverage, Side,
-    TimeCoverage, Windowing, encode_column_name,
+    Checksum, ColumnEncoder, Duration, ENCODING_VERSION, Instant, Mode, Seed, SequenceCoverage, Side, TimeCoverage, Window, Windowing,
+    encode_column_name,
 };
-use crate::error::{Error, Result, nearest};
-use crate::job::{DigestAlgorithm, Rule, RunOptions};
+use crate::error::Result;
+use crate::job::{DigestAlgorithm, Duplicates, RunOptions};
 use crate::progress::Progress;
-use crate::source::{Guard, Opened, describe_engine_error};
-use crate::staging::{Canonicaliser, PairedColumn, Prepared, Shower, refuse_unsafe_joins};
-
-/// Buckets that keys fall into; a power of two. 2^16 buckets a side cost 2 MiB.
-pub(super) const BUCKETS: usize = 1 << 16;
+use crate::source::Opened;
+use crate::staging::{Prepared, Shower};
 
 /// The default window is the smallest of these that cuts the data into at most [`MOST_DEFAULT_WINDOWS`]. Each is a
 /// multiple of the one before, so that finer windows add up to coarser ones.
@@ -48,13 +47,22 @@ const MOST_DEFAULT_WINDOWS: i128 = 2_000;
 /// A partial state coarsens only beyond this, so that it never gets coarser than the whole.
 const MOST_PARTIAL_WINDOWS: i128 = 4_000;
 
+/// Tags of NULL keys that are remembered at most; beyond, every row is compared.
+const MOST_NULL_TAGS: usize = 1 << 20;
+
 /// What the first pass found on all sides.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Screened {
     /// One for each side, original first.
     pub sides: Vec<SideScreen>,
     /// How event time was cut; `None` without an event time.
     pub windowing: Option<Windowing>,
+    /// What the sketches left, where two sides were held against each other.
+    pub(super) peeled: Option<Peeled>,
+    /// Which keys may come more than once, where that was asked.
+    pub(super) repeats: Option<Repeats>,
+    /// What each pass cost so far.
+    pub stages: Vec<Stage>,
 }
 
 /// What the first pass found on one side.
@@ -64,20 +72,16 @@ pub struct SideScreen {
     pub side: Side,
     /// Rows that came out of the source.
     pub rows_read: u64,
+    /// Rows outside the bounds.
+    pub rows_outside: u64,
     /// By the canonical encoding of the series' values.
     pub series: BTreeMap<Vec<u8>, SeriesScreen>,
-    /// Checksums by bucket of key fingerprints.
-    pub buckets: Vec<Checksum>,
-    /// All key fingerprints, sorted.
-    pub keys: Vec<Fingerprint>,
-    /// Rows with a NULL in their key.
-    pub null_keys: u64,
+    /// Tags of the keys with a NULL in them; `None` if there are too many to remember.
+    pub(super) null_tags: Option<HashSet<u64, ByHash>>,
     /// Values that lost digits in a conversion, for each paired column.
     pub lost: Vec<u64>,
     /// One for each rule of the stream.
     pub rules: Vec<RuleTally>,
-    /// Average bytes a row takes in memory.
-    pub row_bytes: u64,
 }
 
 impl SideScreen {
@@ -101,8 +105,6 @@ pub struct SeriesScreen {
     pub label: String,
     /// Rows inside the bounds, those without a time among them.
     pub rows: u64,
-    /// Rows outside the bounds.
-    pub rows_outside: u64,
     /// Rows inside whose event time is NULL.
     pub null_times: u64,
     /// Rows inside whose sequence is NULL.
@@ -117,8 +119,8 @@ pub struct SeriesScreen {
     pub window_extents: HashMap<i128, (i128, i128)>,
     /// The sequence numbers.
     pub sequence: SequenceCoverage,
-    /// Event time and sequence of every row, where both are there.
-    pub clock: Vec<(i128, i128)>,
+    /// Event time against sequence.
+    pub(super) clock: Clock,
 }
 
 /// Sum of the rows of one series in one window.
@@ -159,28 +161,27 @@ pub struct RowSample {
 /// What all readers of a side share.
 #[derive(Debug)]
 struct Plan {
-    canonicaliser: Canonicaliser,
-    paired: Vec<PairedColumn>,
-    /// Places of compared columns, sorted by name: the order of the row encoding.
-    row_places: Vec<usize>,
+    side: Side,
+    hasher: SideHasher,
+    /// Names of the compared columns with their places, sorted by name: the order of the row encoding.
+    encoded: Vec<(String, usize)>,
+    paired: usize,
     identity: Vec<usize>,
-    keeps_keys: bool,
+    /// Whether rows have a key that could be NULL.
     keyed: bool,
+    /// Whether two sides are held against each other by sketches, in how many buckets, and whether those go by hashes.
+    sketch: Option<(usize, bool)>,
+    repeats: Option<Arc<Repeats>>,
     time: Option<usize>,
     series: Vec<usize>,
     sequence: Option<usize>,
-    bounds: Bounds,
     reach: Option<i128>,
     window: Option<Duration>,
     zone: Tz,
     rules: usize,
     digest: Option<DigestAlgorithm>,
-    hasher: RowHasher,
     shower: Shower,
     max_samples: usize,
-    key_budget: u64,
-    keys_held: Arc<AtomicU64>,
-    progress: Progress,
 }
 
 /// Reads every side once.
@@ -190,176 +191,151 @@ struct Plan {
 pub async fn screen(
     prepared: &Prepared,
     options: &RunOptions,
-    hasher: &RowHasher,
+    seed: &Seed,
     shower: &Shower,
     context: Arc<TaskContext>,
     progress: &Progress,
 ) -> Result<Screened> {
+    let repeats = repeats_for(prepared, options).map(Arc::new);
     let mut partials = Vec::new();
+    let mut stages = Vec::new();
     for opened in &prepared.sides {
         progress.stage(&format!("screening {} {}", prepared.stream.name, opened.side), opened.rows_hint);
-        let plan = Arc::new(plan(prepared, opened, options, hasher, shower, progress)?);
-        let physical = scan(prepared, opened).await?;
-        partials.push(read(opened.side, plan, physical, context.clone()).await?);
+        let want = Want { columns: (0..prepared.paired.len()).collect(), rules: true, hashed: true, ..Want::default() };
+        let physical = scan(prepared, opened, &want).await?;
+        let hasher = SideHasher::new(opened.side, prepared, seed, &physical.schema());
+        let plan = Arc::new(plan(prepared, opened, options, hasher, shower, repeats.clone()));
+        let (make, add) = (plan.clone(), plan.clone());
+        let add = move |partial: &mut Partial, batch| partial.add(&add, &batch);
+        let (parts, stage) = fold("screen", opened.side, physical, context.clone(), progress, || Partial::new(&make), add).await?;
+        stages.push(stage);
+        let merged = parts.into_iter().reduce(|mut merged, part| {
+            merged.merge(&plan, part);
+            merged
+        });
+        partials.push(merged.unwrap_or_else(|| Partial::new(&plan)));
     }
-    finish(prepared, partials)
+    let mut screened = finish(prepared, partials);
+    screened.repeats = repeats.and_then(Arc::into_inner);
+    screened.stages = stages;
+    Ok(screened)
 }
 
-/// The scan of a side: the paired columns, and a boolean column for each rule.
-pub(super) async fn scan(prepared: &Prepared, opened: &Opened) -> Result<Arc<dyn ExecutionPlan>> {
-    let mut expressions: Vec<Expr> = prepared.paired.iter().map(|column| ident(column.name.clone())).collect();
-    for (index, rule) in rules_of(prepared, opened.side).iter().enumerate() {
-        expressions.push(rule_expression(rule, opened)?.alias(format!("__rule_{index}")));
-    }
-    let what = format!("reading the {}", opened.side);
-    let frame = opened.frame.clone().select(expressions).map_err(Error::engine(what.clone()))?;
-    let physical = frame.create_physical_plan().await.map_err(Error::engine(what.clone()))?;
-    refuse_unsafe_joins(&what, physical.as_ref())?;
-    Ok(physical)
-}
-
-/// The rules that look at a side.
-pub fn rules_of(prepared: &Prepared, side: Side) -> Vec<Rule> {
-    prepared.stream.rules.iter().filter(|rule| rule.side.is_none_or(|wanted| wanted == side)).cloned().collect()
-}
-
-/// Plans a rule without running it.
-///
-/// # Errors
-/// It does not parse, names an unknown column, or is not boolean.
-pub fn rule_is_valid(rule: &Rule, opened: &Opened) -> Result<()> {
-    rule_expression(rule, opened).map(drop)
-}
-
-/// A rule as an expression over a side's columns.
-fn rule_expression(rule: &Rule, opened: &Opened) -> Result<Expr> {
-    let wrong = |problem: String, help: String| Error::Expression { what: format!("{}: '{}'", rule.place, rule.assert), problem, help };
-    let columns = || opened.schema.fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>();
-    let explain = |error: DataFusionError| {
-        let problem = describe_engine_error(&error);
-        let help = match problem.split("No field named ").nth(1) {
-            Some(rest) => {
-                let name = rest.split(['.', ' ']).next().unwrap_or_default().trim_matches('"');
-                nearest(name, columns())
-            }
-            None => "write one boolean SQL expression over the columns of a row, for instance amount >= 0".to_string(),
-        };
-        let short = problem.split(" Valid fields are").next().unwrap_or_default().to_string();
-        wrong(short, help)
+/// Where keys that come more than once matter beyond what makes the sides differ.
+fn repeats_for(prepared: &Prepared, options: &RunOptions) -> Option<Repeats> {
+    let stream = &prepared.stream;
+    let rows = |sides: &[Side]| {
+        let of = prepared.sides.iter().filter(|opened| sides.contains(&opened.side));
+        of.map(|opened| opened.rows_hint).sum::<Option<u64>>()
     };
-    let expression = opened.frame.parse_sql_expr(&rule.assert).map_err(explain)?;
-    let reaches_further = expression.exists(|part| {
-        Ok(matches!(
-            part,
-            Expr::AggregateFunction(_) | Expr::WindowFunction(_) | Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_)
-        ))
-    });
-    if reaches_further.unwrap_or(true) {
-        return Err(wrong(
-            "a rule looks at one row at a time: it cannot use aggregates, window functions or subqueries".to_string(),
-            "write one boolean SQL expression over the columns of a row, for instance amount >= 0".to_string(),
-        ));
-    }
-    let frame = opened.frame.clone().select(vec![expression.clone().alias("assert")]).map_err(explain)?;
-    match frame.schema().field(0).data_type() {
-        DataType::Boolean | DataType::Null => Ok(expression),
-        other => Err(wrong(
-            format!("the expression on the {} has type {other}, not boolean", opened.side),
-            "compare it with something, for instance amount >= 0".to_string(),
-        )),
-    }
+    let sides = match stream.mode {
+        _ if options.full => return None,
+        Mode::Single if prepared.key.is_some() => vec![Side::Original],
+        Mode::Fill => vec![Side::Original, Side::Backfill],
+        // What comes twice on one side only makes the sides differ, so looking at one side is enough.
+        Mode::Replica if prepared.key.is_some() && stream.duplicates == Duplicates::All => vec![Side::Original],
+        _ => return None,
+    };
+    let rows = rows(&sides);
+    Some(Repeats::new(sides, rows, options.memory_bytes))
 }
 
 fn plan(
     prepared: &Prepared,
     opened: &Opened,
     options: &RunOptions,
-    hasher: &RowHasher,
+    hasher: SideHasher,
     shower: &Shower,
-    progress: &Progress,
-) -> Result<Plan> {
+    repeats: Option<Arc<Repeats>>,
+) -> Plan {
     let stream = &prepared.stream;
-    let mut names: Vec<arrow::datatypes::Field> = Vec::new();
-    for column in &prepared.paired {
-        let field = opened.schema.field_with_name(&column.name).map_err(|e| Error::engine("pairing columns")(e.into()))?;
-        names.push(field.clone());
-    }
-    let canonicaliser = Canonicaliser::new(opened.side, &prepared.paired, &arrow::datatypes::Schema::new(names))
-        .map_err(Error::engine("pairing columns"))?;
-    let mut row_places = prepared.compared();
-    row_places.sort_by(|&a, &b| prepared.paired[a].name.as_bytes().cmp(prepared.paired[b].name.as_bytes()));
-    let keeps_keys = prepared.key.is_some() || stream.keyless;
-    Ok(Plan {
-        canonicaliser,
-        paired: prepared.paired.clone(),
-        row_places,
+    let mut encoded: Vec<(String, usize)> =
+        prepared.compared().into_iter().map(|place| (prepared.paired[place].name.clone(), place)).collect();
+    encoded.sort_by(|a, b| a.0.as_bytes().cmp(b.0.as_bytes()));
+    let rows = prepared.sides.iter().map(|opened| opened.rows_hint).max().flatten();
+    let sketched = stream.mode == Mode::Replica && !options.full;
+    Plan {
+        side: opened.side,
+        hasher,
+        encoded,
+        paired: prepared.paired.len(),
         identity: prepared.identity(),
         keyed: prepared.key.is_some(),
-        keeps_keys: keeps_keys && !(stream.mode == Mode::Single && stream.keyless),
+        sketch: sketched.then(|| (most_buckets(rows, options.memory_bytes), Locality::of(prepared) == Locality::Key)),
+        repeats: repeats.filter(|repeats| repeats.counts(opened.side)),
         time: prepared.time,
         series: prepared.series.clone(),
         sequence: prepared.sequence,
-        bounds: stream.bounds,
         reach: stream.reach(),
         window: stream.window,
         zone: stream.time_zone,
         rules: rules_of(prepared, opened.side).len(),
         digest: stream.digest,
-        hasher: hasher.clone(),
         shower: shower.clone(),
         max_samples: options.max_findings,
-        key_budget: options.memory_bytes / 2 / 16 / prepared.sides.len().max(1) as u64,
-        keys_held: Arc::default(),
-        progress: progress.clone(),
-    })
-}
-
-/// Consumes the partitions of a scan side by side and merges what they found.
-async fn read(side: Side, plan: Arc<Plan>, physical: Arc<dyn ExecutionPlan>, context: Arc<TaskContext>) -> Result<Partial> {
-    let failed = |error: &DataFusionError| match error.find_root() {
-        DataFusionError::ResourcesExhausted(problem) => Error::OutOfMemory { side: side.to_string(), problem: problem.clone() },
-        _ => Error::ReadFailed { side: side.to_string(), problem: describe_engine_error(error) },
-    };
-    let guard = Guard::new();
-    let streams = execute_stream_partitioned(physical, context).map_err(|e| failed(&e))?;
-    let mut tasks = JoinSet::new();
-    for mut stream in streams {
-        let plan = plan.clone();
-        tasks.spawn(async move {
-            let mut partial = Partial::new(&plan);
-            while let Some(batch) = stream.try_next().await? {
-                partial.add(&plan, &batch)?;
-            }
-            Ok::<Partial, DataFusionError>(partial)
-        });
     }
-    let mut merged = Partial::new(&plan);
-    while let Some(joined) = tasks.join_next().await {
-        let partial = joined
-            .map_err(|e| DataFusionError::Execution(format!("the decoder gave up on damaged data ({e})")))
-            .and_then(|outcome| outcome)
-            .map_err(|e| failed(&e))?;
-        merged.merge(&plan, partial);
-    }
-    drop(guard);
-    Ok(merged)
 }
 
 /// A partial state: what one reader has seen.
 #[derive(Debug)]
 struct Partial {
     rows_read: u64,
-    series_ids: HashMap<Vec<u8>, usize>,
-    series: Vec<(Vec<u8>, SeriesScreen)>,
-    buckets: Vec<Checksum>,
-    keys: Vec<Fingerprint>,
-    null_keys: u64,
+    rows_outside: u64,
+    /// By a checksum of the series' values.
+    series_ids: HashMap<u128, usize, ByHash>,
+    series: Vec<SeriesPartial>,
+    buckets: Option<Buckets>,
+    null_tags: Option<HashSet<u64, ByHash>>,
     lost: Vec<u64>,
     rules: Vec<RuleTally>,
-    bytes: u64,
     /// Which of the ladder, while no window was asked for.
     rung: usize,
     extent: Option<(i128, i128)>,
+}
+
+/// A series, and the window into which its last row fell: rows mostly come in order.
+#[derive(Debug)]
+struct SeriesPartial {
+    bytes: Vec<u8>,
+    screen: SeriesScreen,
+    open: Option<OpenWindow>,
+}
+
+#[derive(Debug)]
+struct OpenWindow {
+    window: Window,
+    checksum: Checksum,
+    first: i128,
+    last: i128,
+}
+
+impl SeriesPartial {
+    /// The row's window takes it; the one before is closed where it is another.
+    #[inline]
+    fn add_at(&mut self, at: i128, windowing: Windowing, keeps_extents: bool, row: u128) {
+        if let Some(open) = self.open.as_mut().filter(|open| open.window.contains(Instant(at))) {
+            open.checksum.add(row);
+            open.first = open.first.min(at);
+            open.last = open.last.max(at);
+            return;
+        }
+        self.close(keeps_extents);
+        let mut checksum = Checksum::default();
+        checksum.add(row);
+        self.open = Some(OpenWindow { window: windowing.window_of(Instant(at)), checksum, first: at, last: at });
+    }
+
+    fn close(&mut self, keeps_extents: bool) {
+        let Some(open) = self.open.take() else { return };
+        let start = open.window.start.0;
+        self.screen.windows.entry(Some(start)).or_default().checksum.merge(open.checksum);
+        widen(&mut self.screen.extent, open.first);
+        widen(&mut self.screen.extent, open.last);
+        if keeps_extents {
+            let extent = self.screen.window_extents.entry(start).or_insert((open.first, open.last));
+            *extent = (extent.0.min(open.first), extent.1.max(open.last));
+        }
+    }
 }
 
 /// The windowing of a rung of the ladder, or of the window that was asked for.
@@ -387,180 +363,207 @@ impl Partial {
     fn new(plan: &Plan) -> Self {
         Self {
             rows_read: 0,
-            series_ids: HashMap::new(),
+            rows_outside: 0,
+            series_ids: HashMap::default(),
             series: Vec::new(),
-            buckets: vec![Checksum::default(); if plan.keeps_keys { BUCKETS } else { 0 }],
-            keys: Vec::new(),
-            null_keys: 0,
-            lost: vec![0; plan.paired.len()],
+            buckets: plan.sketch.map(|(most, hashed)| Buckets::new(most, hashed)),
+            null_tags: Some(HashSet::default()),
+            lost: vec![0; plan.paired],
             rules: vec![RuleTally::default(); plan.rules],
-            bytes: 0,
             rung: 0,
             extent: None,
         }
     }
 
-    fn series_id(&mut self, plan: &Plan, bytes: &[u8], label: impl FnOnce() -> String) -> usize {
-        if let Some(&id) = self.series_ids.get(bytes) {
-            return id;
+    fn add(&mut self, plan: &Plan, batch: &RecordBatch) -> Result<(), DataFusionError> {
+        let read = batch.num_rows() as u64;
+        let inside = plan.hasher.inside(batch)?;
+        let batch = inside.as_ref().unwrap_or(batch);
+        self.rows_read += read;
+        self.rows_outside += read - batch.num_rows() as u64;
+        if batch.num_rows() == 0 {
+            return Ok(());
         }
-        let id = self.series.len();
-        self.series_ids.insert(bytes.to_vec(), id);
-        self.series.push((bytes.to_vec(), SeriesScreen::new(plan.reach, label())));
-        id
+        let hashed = plan.hasher.hash(batch, true)?;
+        for (place, dropped) in &hashed.lost {
+            self.lost[*place] += dropped;
+        }
+        if let Some(buckets) = &mut self.buckets {
+            let positions = plan.hasher.positions(batch, &hashed.keys)?;
+            buckets.add(plan.side, &positions, &hashed.rows, &hashed.keys);
+        }
+        if let Some(repeats) = &plan.repeats {
+            repeats.add(&hashed.keys);
+        }
+        if plan.keyed {
+            self.note_null_keys(plan, batch, &hashed.keys)?;
+        }
+        let times = plan.time.map(|place| plan.hasher.canonicaliser.column(place, batch).map(|(array, _)| array)).transpose()?;
+        let times = times.as_ref().map(Times::of).transpose()?;
+        self.add_continuity(plan, batch, times.as_ref(), &hashed.rows)?;
+        if plan.rules > 0 {
+            self.judge_rules(plan, batch, times.as_ref())?;
+        }
+        Ok(())
     }
 
-    fn add(&mut self, plan: &Plan, batch: &RecordBatch) -> Result<(), DataFusionError> {
-        let rows = batch.num_rows();
-        self.rows_read += rows as u64;
-        self.bytes += batch.get_array_memory_size() as u64;
-        plan.progress.advance(rows as u64);
-        let canonical = plan.canonicaliser.apply(batch)?;
-        let columns = canonical.batch.columns();
-        let encoders = plan
-            .paired
-            .iter()
-            .zip(columns)
-            .map(|(column, array)| ColumnEncoder::new(&column.name, array))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|e| DataFusionError::Execution(e.to_string()))?;
-        let times = plan.time.map(|place| instants(&columns[place])).transpose()?;
-        let sequences = plan.sequence.map(|place| whole_numbers(&columns[place])).transpose()?;
-        let inside: Vec<bool> = (0..rows)
-            .map(|row| match times.as_ref().and_then(|times| times[row]) {
-                // A row without a time is neither inside nor outside; leaving it out would hide it.
-                None => true,
-                Some(at) => plan.bounds.contains(Instant(at)),
-            })
-            .collect();
-        for (lost, dropped) in self.lost.iter_mut().zip(&canonical.lost) {
-            *lost += dropped;
+    fn note_null_keys(&mut self, plan: &Plan, batch: &RecordBatch, keys: &[u128]) -> Result<(), DataFusionError> {
+        let Some(nulls) = plan.hasher.null_keys(batch)? else { return Ok(()) };
+        if let Some(tags) = &mut self.null_tags {
+            tags.extend(keys.iter().zip(nulls.values()).filter(|(_, is_null)| *is_null).map(|(key, _)| tag_of(*key)));
+            if tags.len() > MOST_NULL_TAGS {
+                self.null_tags = None;
+            }
         }
-        if let Some(times) = times.as_ref().filter(|_| plan.window.is_none()) {
-            for (at, inside) in times.iter().zip(&inside) {
-                if let (Some(at), true) = (at, inside) {
-                    widen(&mut self.extent, *at);
+        Ok(())
+    }
+
+    /// For each row, the place of its series.
+    fn series_of(&mut self, plan: &Plan, batch: &RecordBatch) -> Result<Option<Vec<u32>>, DataFusionError> {
+        if plan.series.is_empty() {
+            if self.series.is_empty() {
+                self.series.push(SeriesPartial { bytes: Vec::new(), screen: SeriesScreen::new(plan.reach, "{}".to_string()), open: None });
+            }
+            return Ok(None);
+        }
+        let groups = plan.hasher.group(batch, &plan.series)?;
+        let mut canonical: Option<(RecordBatch, Vec<ColumnEncoder>)> = None;
+        let mut ids = Vec::with_capacity(groups.len());
+        let mut recent: Option<(u128, u32)> = None;
+        for (row, group) in groups.into_iter().enumerate() {
+            if let Some((_, id)) = recent.filter(|(known, _)| *known == group) {
+                ids.push(id);
+                continue;
+            }
+            let id = match self.series_ids.get(&group) {
+                Some(id) => *id,
+                None => {
+                    let (shown, encoders) = match &canonical {
+                        Some(known) => known,
+                        None => canonical.insert(plan.series_columns(batch)?),
+                    };
+                    let mut bytes = Vec::new();
+                    encoders.iter().for_each(|encoder| encoder.encode(row, &mut bytes));
+                    let label = plan.shower.object(shown, &(0..plan.series.len()).collect::<Vec<_>>(), row);
+                    let id = self.series.len();
+                    self.series_ids.insert(group, id);
+                    self.series.push(SeriesPartial { bytes, screen: SeriesScreen::new(plan.reach, label), open: None });
+                    id
                 }
+            };
+            let id = u32::try_from(id).map_err(|_| DataFusionError::Execution("more than 2^32 series".to_string()))?;
+            recent = Some((group, id));
+            ids.push(id);
+        }
+        Ok(Some(ids))
+    }
+
+    fn add_continuity(&mut self, plan: &Plan, batch: &RecordBatch, times: Option<&Times>, sums: &[u128]) -> Result<(), DataFusionError> {
+        let rows = batch.num_rows();
+        let ids = self.series_of(plan, batch)?;
+        let times = times.map(Times::all);
+        if let Some(times) = times.as_ref().filter(|_| plan.window.is_none()) {
+            let known = || times.iter().flatten().copied();
+            if let (Some(first), Some(last)) = (known().min(), known().max()) {
+                widen(&mut self.extent, first);
+                widen(&mut self.extent, last);
             }
             self.coarsen_to(plan, rung_for(self.extent, self.rung, MOST_PARTIAL_WINDOWS));
         }
         let windowing = plan.time.and_then(|_| windowing_at(plan.window, plan.zone, self.rung));
-        let mut recent_window: Option<crate::domain::Window> = None;
-        let mut series_bytes = Vec::new();
-        let mut encoded = Vec::new();
-        let mut recent: Option<(Vec<u8>, usize)> = None;
+        let sequences = match plan.sequence {
+            Some(place) => Some(whole_numbers(&plan.hasher.canonicaliser.column(place, batch)?.0)?),
+            None => None,
+        };
+        let keeps_extents = plan.window.is_some();
         for row in 0..rows {
-            series_bytes.clear();
-            plan.series.iter().for_each(|&place| encoders[place].encode(row, &mut series_bytes));
-            let id = match &recent {
-                Some((bytes, id)) if *bytes == series_bytes => *id,
-                _ => {
-                    let id = self.series_id(plan, &series_bytes, || plan.shower.object(&canonical.batch, &plan.series, row));
-                    recent = Some((series_bytes.clone(), id));
-                    id
-                }
-            };
-            let (_, series) = &mut self.series[id];
-            if !inside[row] {
-                series.rows_outside += 1;
-                continue;
-            }
-            series.rows += 1;
+            let id = ids.as_ref().map_or(0, |ids| ids[row] as usize);
+            let Some(series) = self.series.get_mut(id) else { continue };
             let at = times.as_ref().and_then(|times| times[row]);
-            let window_start = match (at, &windowing) {
+            series.screen.rows += 1;
+            match (at, windowing) {
                 (Some(at), Some(windowing)) => {
-                    let window = match recent_window {
-                        Some(window) if window.contains(Instant(at)) => window,
-                        _ => windowing.window_of(Instant(at)),
-                    };
-                    recent_window = Some(window);
-                    Some(window.start.0)
+                    series.screen.time.add(at);
+                    series.add_at(at, windowing, keeps_extents, sums[row]);
                 }
-                _ => None,
-            };
-            if let Some(at) = at {
-                series.time.add(at);
-                widen(&mut series.extent, at);
-                if let (Some(start), true) = (window_start, plan.window.is_some()) {
-                    let mut extent = series.window_extents.get(&start).copied();
-                    widen(&mut extent, at);
-                    if let Some(extent) = extent {
-                        series.window_extents.insert(start, extent);
-                    }
+                _ => {
+                    series.screen.null_times += u64::from(plan.time.is_some());
+                    series.screen.windows.entry(None).or_default().checksum.add(sums[row]);
                 }
-            } else if plan.time.is_some() {
-                series.null_times += 1;
             }
             if let Some(sequences) = &sequences {
                 match sequences[row] {
                     Some(number) => {
-                        series.sequence.add(number);
+                        series.screen.sequence.add(number);
                         if let Some(at) = at {
-                            series.clock.push((at, number));
+                            series.screen.clock.add(at, number);
                         }
                     }
-                    None => series.null_sequences += 1,
+                    None => series.screen.null_sequences += 1,
                 }
             }
-            encoded.clear();
-            encoded.push(ENCODING_VERSION);
-            for &place in &plan.row_places {
-                encode_column_name(encoders[place].name(), &mut encoded);
-                encoders[place].encode(row, &mut encoded);
-            }
-            let fingerprint = plan.hasher.fingerprint(&encoded);
-            let sum = series.windows.entry(window_start).or_default();
-            sum.checksum.add(fingerprint);
-            if let Some(algorithm) = plan.digest {
-                sum.digests.push(super::digests::digest(algorithm, &encoded));
-            }
-            if plan.keeps_keys {
-                encoded.clear();
-                plan.identity.iter().for_each(|&place| encoders[place].encode(row, &mut encoded));
-                let key = plan.hasher.fingerprint(&encoded);
-                self.buckets[bucket_of(key)].add(fingerprint);
-                self.keys.push(key);
-                self.null_keys += u64::from(plan.keyed && plan.identity.iter().any(|&place| encoders[place].is_null(row)));
-            }
         }
-        if plan.keeps_keys {
-            let held = plan.keys_held.fetch_add(rows as u64, Ordering::Relaxed) + rows as u64;
-            if held > plan.key_budget {
-                return Err(DataFusionError::ResourcesExhausted(format!(
-                    "the list of keys has outgrown the memory budget at {held} rows (16 bytes a row; the lists of all sides together may take half of --memory)"
-                )));
-            }
+        if let Some(algorithm) = plan.digest {
+            self.add_digests(plan, batch, ids.as_deref(), times.as_deref(), windowing, algorithm)?;
         }
-        self.judge_rules(plan, batch, &canonical.batch, &inside, times.as_deref())
+        Ok(())
     }
 
-    fn judge_rules(
+    fn add_digests(
         &mut self,
         plan: &Plan,
         batch: &RecordBatch,
-        canonical: &RecordBatch,
-        inside: &[bool],
+        ids: Option<&[u32]>,
         times: Option<&[Option<i128>]>,
+        windowing: Option<Windowing>,
+        algorithm: DigestAlgorithm,
     ) -> Result<(), DataFusionError> {
-        if plan.rules == 0 {
-            return Ok(());
+        let encoders = plan
+            .encoded
+            .iter()
+            .map(|(name, place)| {
+                let (array, _) = plan.hasher.canonicaliser.column(*place, batch)?;
+                ColumnEncoder::new(name, &array).map_err(|e| DataFusionError::Execution(e.to_string()))
+            })
+            .collect::<Result<Vec<_>, DataFusionError>>()?;
+        let mut encoded = Vec::new();
+        for row in 0..batch.num_rows() {
+            encoded.clear();
+            encoded.push(ENCODING_VERSION);
+            for encoder in &encoders {
+                encode_column_name(encoder.name(), &mut encoded);
+                encoder.encode(row, &mut encoded);
+            }
+            let at = times.and_then(|times| times[row]);
+            let start = at.zip(windowing).map(|(at, windowing)| windowing.window_of(Instant(at)).start.0);
+            if let Some(series) = self.series.get_mut(ids.map_or(0, |ids| ids[row] as usize)) {
+                series.screen.windows.entry(start).or_default().digests.push(super::digests::digest(algorithm, &encoded));
+            }
         }
-        let first = plan.paired.len();
-        let mut orders: Option<arrow::row::Rows> = None;
+        Ok(())
+    }
+
+    fn judge_rules(&mut self, plan: &Plan, batch: &RecordBatch, times: Option<&Times>) -> Result<(), DataFusionError> {
+        let mut described: Option<(RecordBatch, arrow::row::Rows)> = None;
         for index in 0..plan.rules {
-            let column = batch.column(first + index);
+            let column = batch.column(plan.paired + index);
             let outcome = cast(column, &DataType::Boolean)?;
             let outcome = outcome.as_boolean();
             for row in 0..batch.num_rows() {
-                if !inside[row] || (!outcome.is_null(row) && outcome.value(row)) {
+                if !outcome.is_null(row) && outcome.value(row) {
                     continue;
                 }
-                if orders.is_none() {
-                    orders = Some(order_rows(canonical, &plan.identity)?);
-                }
-                let Some(orders) = &orders else { continue };
-                let unknown = outcome.is_null(row);
+                let (canonical, orders) = match &described {
+                    Some(known) => known,
+                    None => {
+                        let stored = batch.project(&(0..plan.paired).collect::<Vec<_>>())?;
+                        let canonical = plan.hasher.canonicaliser.apply(&stored)?.batch;
+                        let orders = order_rows(&canonical, &plan.identity)?;
+                        described.insert((canonical, orders))
+                    }
+                };
                 let tally = &mut self.rules[index];
+                let unknown = outcome.is_null(row);
                 let (count, samples) =
                     if unknown { (&mut tally.unknown, &mut tally.unknown_rows) } else { (&mut tally.violations, &mut tally.violating) };
                 *count += 1;
@@ -568,7 +571,7 @@ impl Partial {
                     order: orders.row(row).as_ref().to_vec(),
                     series: plan.shower.object(canonical, &plan.series, row),
                     key: plan.shower.object(batch, &plan.identity, row),
-                    time: times.and_then(|times| times[row]),
+                    time: times.and_then(|times| times.at(row)),
                 };
                 keep_first(samples, sample, plan.max_samples);
             }
@@ -583,13 +586,9 @@ impl Partial {
         }
         self.rung = rung;
         let Some(windowing) = windowing_at(None, plan.zone, rung) else { return };
-        for (_, series) in &mut self.series {
-            let mut coarse: HashMap<Option<i128>, WindowSum> = HashMap::new();
-            for (start, sum) in series.windows.drain() {
-                let start = start.map(|start| windowing.window_of(Instant(start)).start.0);
-                coarse.entry(start).or_default().merge(sum);
-            }
-            series.windows = coarse;
+        for series in &mut self.series {
+            series.close(false);
+            series.screen.coarsen(windowing);
         }
     }
 
@@ -597,26 +596,35 @@ impl Partial {
         let rung = self.rung.max(other.rung);
         self.coarsen_to(plan, rung);
         other.coarsen_to(plan, rung);
+        let keeps_extents = plan.window.is_some();
         self.rows_read += other.rows_read;
-        self.bytes += other.bytes;
+        self.rows_outside += other.rows_outside;
         if let Some((first, last)) = other.extent {
             widen(&mut self.extent, first);
             widen(&mut self.extent, last);
         }
-        for (bytes, theirs) in other.series {
-            let label = theirs.label.clone();
-            let id = self.series_id(plan, &bytes, || label);
-            self.series[id].1.merge(theirs);
+        let mut known: HashMap<Vec<u8>, usize> = self.series.iter().enumerate().map(|(at, series)| (series.bytes.clone(), at)).collect();
+        for mut theirs in other.series {
+            theirs.close(keeps_extents);
+            match known.get(&theirs.bytes).and_then(|at| self.series.get_mut(*at)) {
+                Some(mine) => mine.screen.merge(theirs.screen),
+                None => {
+                    known.insert(theirs.bytes.clone(), self.series.len());
+                    self.series.push(theirs);
+                }
+            }
         }
-        for (mine, theirs) in self.buckets.iter_mut().zip(other.buckets) {
-            mine.merge(theirs);
+        match (&mut self.buckets, other.buckets) {
+            (Some(mine), Some(theirs)) => mine.merge(theirs),
+            (mine, theirs) => *mine = mine.take().or(theirs),
         }
-        if self.keys.is_empty() {
-            self.keys = other.keys;
-        } else {
-            self.keys.extend(other.keys);
-        }
-        self.null_keys += other.null_keys;
+        self.null_tags = match (self.null_tags.take(), other.null_tags) {
+            (Some(mut mine), Some(theirs)) => {
+                mine.extend(theirs);
+                Some(mine).filter(|tags| tags.len() <= MOST_NULL_TAGS)
+            }
+            _ => None,
+        };
         for (mine, theirs) in self.lost.iter_mut().zip(other.lost) {
             *mine += theirs;
         }
@@ -633,12 +641,28 @@ impl Partial {
     }
 }
 
+impl Plan {
+    /// The series' columns in canonical form, and their encoders.
+    fn series_columns(&self, batch: &RecordBatch) -> Result<(RecordBatch, Vec<ColumnEncoder>), DataFusionError> {
+        let mut fields = Vec::new();
+        let mut columns: Vec<ArrayRef> = Vec::new();
+        let mut encoders = Vec::new();
+        let schema = self.hasher.canonicaliser.schema();
+        for &place in &self.series {
+            let (array, _) = self.hasher.canonicaliser.column(place, batch)?;
+            encoders.push(ColumnEncoder::new("", &array).map_err(|e| DataFusionError::Execution(e.to_string()))?);
+            fields.push(schema.field(place).clone());
+            columns.push(array);
+        }
+        Ok((RecordBatch::try_new(Arc::new(arrow::datatypes::Schema::new(fields)), columns)?, encoders))
+    }
+}
+
 impl SeriesScreen {
     fn new(reach: Option<i128>, label: String) -> Self {
         Self {
             label,
             rows: 0,
-            rows_outside: 0,
             null_times: 0,
             null_sequences: 0,
             windows: HashMap::new(),
@@ -646,15 +670,22 @@ impl SeriesScreen {
             extent: None,
             window_extents: HashMap::new(),
             sequence: SequenceCoverage::default(),
-            clock: Vec::new(),
+            clock: Clock::default(),
         }
     }
 
+    fn coarsen(&mut self, windowing: Windowing) {
+        let mut coarse: HashMap<Option<i128>, WindowSum> = HashMap::new();
+        for (start, sum) in self.windows.drain() {
+            let start = start.map(|start| windowing.window_of(Instant(start)).start.0);
+            coarse.entry(start).or_default().merge(sum);
+        }
+        self.windows = coarse;
+    }
+
     fn merge(&mut self, other: Self) {
-        let Self { label: _, rows, rows_outside, null_times, null_sequences, windows, time, extent, window_extents, sequence, clock } =
-            other;
+        let Self { label: _, rows, null_times, null_sequences, windows, time, extent, window_extents, sequence, clock } = other;
         self.rows += rows;
-        self.rows_outside += rows_outside;
         self.null_times += null_times;
         self.null_sequences += null_sequences;
         for (start, sum) in windows {
@@ -666,15 +697,11 @@ impl SeriesScreen {
             widen(&mut self.extent, last);
         }
         for (start, (first, last)) in window_extents {
-            let mut mine = self.window_extents.get(&start).copied();
-            widen(&mut mine, first);
-            widen(&mut mine, last);
-            if let Some(mine) = mine {
-                self.window_extents.insert(start, mine);
-            }
+            let mine = self.window_extents.entry(start).or_insert((first, last));
+            *mine = (mine.0.min(first), mine.1.max(last));
         }
         self.sequence.merge(sequence);
-        self.clock.extend(clock);
+        self.clock.merge(clock);
     }
 }
 
@@ -683,11 +710,6 @@ impl WindowSum {
         self.checksum.merge(other.checksum);
         self.digests.extend(other.digests);
     }
-}
-
-/// The bucket of a key.
-pub(super) fn bucket_of(key: Fingerprint) -> usize {
-    (key as usize) & (BUCKETS - 1)
 }
 
 /// Keeps the first so many samples in canonical order, sorting only now and then.
@@ -707,32 +729,17 @@ pub(super) fn order_rows(batch: &RecordBatch, places: &[usize]) -> Result<arrow:
     Ok(converter.convert_columns(&columns)?)
 }
 
-/// Event times as nanoseconds.
-pub(super) fn instants(array: &ArrayRef) -> Result<Vec<Option<i128>>, DataFusionError> {
-    let per_tick: i128 = match array.data_type() {
-        DataType::Timestamp(TimeUnit::Second, _) => 1_000_000_000,
-        DataType::Timestamp(TimeUnit::Millisecond, _) | DataType::Date64 => 1_000_000,
-        DataType::Timestamp(TimeUnit::Microsecond, _) => 1_000,
-        DataType::Timestamp(TimeUnit::Nanosecond, _) => 1,
-        DataType::Date32 => 86_400_000_000_000,
-        DataType::Null => return Ok(vec![None; array.len()]),
-        other => return Err(DataFusionError::Internal(format!("{other} is not a time"))),
-    };
-    let ticks = match array.data_type() {
-        DataType::Date32 => cast(&cast(array, &DataType::Int32)?, &DataType::Int64)?,
-        _ => cast(array, &DataType::Int64)?,
-    };
-    Ok(ticks.as_primitive::<Int64Type>().iter().map(|tick| tick.map(|tick| i128::from(tick) * per_tick)).collect())
-}
-
 /// Sequence numbers of any integer type.
-fn whole_numbers(array: &ArrayRef) -> Result<Vec<Option<i128>>, DataFusionError> {
+pub(super) fn whole_numbers(array: &ArrayRef) -> Result<Vec<Option<i128>>, DataFusionError> {
+    if array.data_type() == &DataType::Int64 {
+        return Ok(array.as_primitive::<Int64Type>().iter().map(|number| number.map(i128::from)).collect());
+    }
     let wide = cast(array, &DataType::Decimal128(38, 0))?;
     Ok(wide.as_primitive::<Decimal128Type>().iter().collect())
 }
 
-/// The partial states of the sides under one windowing.
-fn finish(prepared: &Prepared, mut partials: Vec<Partial>) -> Result<Screened> {
+/// The partial states of the sides under one windowing, and what their sketches have left together.
+fn finish(prepared: &Prepared, mut partials: Vec<Partial>) -> Screened {
     let stream = &prepared.stream;
     let mut extent = None;
     for partial in &partials {
@@ -744,34 +751,37 @@ fn finish(prepared: &Prepared, mut partials: Vec<Partial>) -> Result<Screened> {
     let rung = rung_for(extent, 0, MOST_DEFAULT_WINDOWS);
     let windowing = prepared.time.and_then(|_| windowing_at(stream.window, stream.time_zone, rung));
     let mut sides = Vec::new();
+    let mut buckets: Option<Buckets> = None;
     for (opened, partial) in prepared.sides.iter().zip(&mut partials) {
-        if let (None, Some(windowing)) = (stream.window, &windowing) {
-            for (_, series) in &mut partial.series {
-                let mut coarse: HashMap<Option<i128>, WindowSum> = HashMap::new();
-                for (start, sum) in series.windows.drain() {
-                    let start = start.map(|start| windowing.window_of(Instant(start)).start.0);
-                    coarse.entry(start).or_default().merge(sum);
-                }
-                series.windows = coarse;
+        for series in &mut partial.series {
+            series.close(stream.window.is_some());
+            if let (None, Some(windowing)) = (stream.window, windowing) {
+                series.screen.coarsen(windowing);
             }
         }
-        let mut keys = std::mem::take(&mut partial.keys);
-        keys.sort_unstable();
         for tally in &mut partial.rules {
             tally.violating.sort();
             tally.unknown_rows.sort();
         }
+        if let Some(mine) = partial.buckets.take() {
+            match &mut buckets {
+                Some(buckets) => buckets.merge(mine),
+                None => buckets = Some(mine),
+            }
+        }
         sides.push(SideScreen {
             side: opened.side,
             rows_read: partial.rows_read,
-            series: std::mem::take(&mut partial.series).into_iter().collect(),
-            buckets: std::mem::take(&mut partial.buckets),
-            keys,
-            null_keys: partial.null_keys,
+            rows_outside: partial.rows_outside,
+            series: std::mem::take(&mut partial.series)
+                .into_iter()
+                .filter(|series| series.screen.rows > 0)
+                .map(|series| (series.bytes, series.screen))
+                .collect(),
+            null_tags: partial.null_tags.take(),
             lost: std::mem::take(&mut partial.lost),
             rules: std::mem::take(&mut partial.rules),
-            row_bytes: partial.bytes / partial.rows_read.max(1),
         });
     }
-    Ok(Screened { sides, windowing })
+    Screened { sides, windowing, peeled: buckets.map(Buckets::peel), repeats: None, stages: Vec::new() }
 }

@@ -39,6 +39,7 @@ fn written(args: Args) -> Result<()> {
     let options = RunOptions {
         infer: true,
         untrusted: false,
+        full: false,
         max_findings: 0,
         threads: threads(None),
         memory_bytes: default_memory(),

@@ -42,6 +42,10 @@ pub(super) struct Args {
     /// Draw a secret seed for this run, so that rows made to collide cannot; checksums are then not stored
     #[arg(long, help_heading = "Running")]
     untrusted: bool,
+    /// How the sides are compared: screen finds what differs and looks at that alone; full joins every row with every other
+    /// of its key. Both find the same
+    #[arg(long, value_enum, value_name = "HOW", default_value = "screen", help_heading = "Running")]
+    verify: How,
     /// Findings listed of each check and stream; counts are always complete
     #[arg(long, value_name = "N", default_value_t = 1_000_000, help_heading = "Reporting")]
     max_findings: usize,
@@ -83,6 +87,12 @@ enum Format {
     Json,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum How {
+    Screen,
+    Full,
+}
+
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum FailOnArg {
     Error,
@@ -118,6 +128,7 @@ fn prepared(args: Args) -> Result<Ready> {
         mode,
         about,
         untrusted,
+        verify: how,
         max_findings,
         report,
         format,
@@ -155,6 +166,7 @@ fn prepared(args: Args) -> Result<Ready> {
     let options = RunOptions {
         infer: !no_infer,
         untrusted,
+        full: how == How::Full,
         max_findings,
         threads: threads(wanted_threads.map(usize::from)),
         memory_bytes: memory.unwrap_or_else(default_memory),
@@ -283,6 +295,7 @@ fn as_run(job: &Job, options: &RunOptions, path: Option<&std::path::Path>) -> se
         "streams": job.streams.iter().map(stream).collect::<Vec<_>>(),
         "infer": options.infer,
         "untrusted": options.untrusted,
+        "verify": if options.full { "full" } else { "screen" },
         "max_findings": options.max_findings,
         "fail_on": match options.fail_on { FailOn::Error => "error", FailOn::Warn => "warn", FailOn::Never => "never" },
     })

@@ -28,31 +28,42 @@ pub struct TimeCoverage {
     reach: Option<i128>,
     /// first → (last, rows). Spans are further than `reach` apart.
     spans: BTreeMap<i128, (i128, u64)>,
-    /// The `first` of the span that took the last row: nearly sorted data stays there.
-    recent: Option<i128>,
+    /// The span that took the last row, apart from the others and possibly overlapping them: nearly sorted data stays there.
+    open: Option<TimeSpan>,
 }
 
 impl TimeCoverage {
     /// Nothing covered yet. `reach` in nanoseconds.
     pub fn new(reach: Option<i128>) -> Self {
-        Self { reach, spans: BTreeMap::new(), recent: None }
+        Self { reach, spans: BTreeMap::new(), open: None }
     }
 
-    /// Adds one row at an event time. Constant time while rows fall into the span of the row before.
+    /// Adds one row at an event time. Constant time while rows fall into the span of the row before, or next to it.
     pub fn add(&mut self, at: i128) {
-        if let Some(first) = self.recent
-            && let Some((last, rows)) = self.spans.get_mut(&first)
-            && first <= at
-            && at <= *last
-        {
-            *rows += 1;
-            return;
+        let reach = self.reach.unwrap_or(i128::MAX / 4);
+        match &mut self.open {
+            Some(open) if open.first - at <= reach && at - open.last <= reach => {
+                open.first = open.first.min(at);
+                open.last = open.last.max(at);
+                open.rows += 1;
+            }
+            _ => {
+                self.close();
+                self.open = Some(TimeSpan { first: at, last: at, rows: 1 });
+            }
         }
-        self.insert(TimeSpan { first: at, last: at, rows: 1 });
+    }
+
+    fn close(&mut self) {
+        if let Some(open) = self.open.take() {
+            self.insert(open);
+        }
     }
 
     /// Adds all of another coverage with the same reach.
-    pub fn merge(&mut self, other: Self) {
+    pub fn merge(&mut self, mut other: Self) {
+        self.close();
+        other.close();
         for (first, (last, rows)) in other.spans {
             self.insert(TimeSpan { first, last, rows });
         }
@@ -75,12 +86,13 @@ impl TimeCoverage {
             joined.rows += rows;
         }
         self.spans.insert(joined.first, (joined.last, joined.rows));
-        self.recent = Some(joined.first);
     }
 
     /// The spans in order of time.
     pub fn spans(&self) -> Vec<TimeSpan> {
-        self.spans.iter().map(|(&first, &(last, rows))| TimeSpan { first, last, rows }).collect()
+        let mut closed = self.clone();
+        closed.close();
+        closed.spans.iter().map(|(&first, &(last, rows))| TimeSpan { first, last, rows }).collect()
     }
 }
 
@@ -100,26 +112,38 @@ pub struct SequenceCoverage {
     present: BTreeMap<i128, i128>,
     /// Number → how many times it came again after the first.
     again: BTreeMap<i128, u64>,
-    recent: Option<i128>,
+    /// The run that took the last number, apart from the others: what it has in common with them is counted when it closes.
+    open: Option<SequenceSpan>,
 }
 
 impl SequenceCoverage {
     /// Adds one row's number. Constant time for the number after the one before.
     pub fn add(&mut self, number: i128) {
-        if let Some(from) = self.recent
-            && let Some(until) = self.present.get(&from).copied()
-            && until == number
-            && !self.present.contains_key(&(number + 1))
-            && !self.present.contains_key(&number)
-        {
-            self.present.insert(from, number + 1);
-            return;
+        match &mut self.open {
+            Some(open) if open.until == number => open.until += 1,
+            _ => {
+                self.close();
+                self.open = Some(SequenceSpan { from: number, until: number + 1 });
+            }
         }
-        self.insert(number, number + 1);
+    }
+
+    fn close(&mut self) {
+        if let Some(open) = self.open.take() {
+            self.insert(open.from, open.until);
+        }
+    }
+
+    fn closed(&self) -> Self {
+        let mut closed = self.clone();
+        closed.close();
+        closed
     }
 
     /// Adds all of another coverage; numbers that both hold came again.
-    pub fn merge(&mut self, other: Self) {
+    pub fn merge(&mut self, mut other: Self) {
+        self.close();
+        other.close();
         for (from, until) in other.present {
             self.insert(from, until);
         }
@@ -144,18 +168,17 @@ impl SequenceCoverage {
             high = high.max(end);
         }
         self.present.insert(low, high);
-        self.recent = Some(low);
     }
 
     /// The numbers present, as runs in ascending order.
     pub fn spans(&self) -> Vec<SequenceSpan> {
-        self.present.iter().map(|(&from, &until)| SequenceSpan { from, until }).collect()
+        self.closed().present.iter().map(|(&from, &until)| SequenceSpan { from, until }).collect()
     }
 
     /// Maximal runs of neighbouring numbers that came again, in ascending order, with how many rows are too many.
     pub fn repeated(&self) -> Vec<(SequenceSpan, u64)> {
         let mut runs: Vec<(SequenceSpan, u64)> = Vec::new();
-        for (&number, &times) in &self.again {
+        for (&number, &times) in &self.closed().again {
             match runs.last_mut() {
                 Some((run, rows)) if run.until == number => {
                     run.until = number + 1;
@@ -169,7 +192,8 @@ impl SequenceCoverage {
 
     /// The union of two coverages, without regard to what came again.
     pub fn union(mut self, other: &Self) -> Self {
-        for (&from, &until) in &other.present {
+        self.close();
+        for (&from, &until) in &other.closed().present {
             self.insert(from, until);
         }
         self

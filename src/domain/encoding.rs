@@ -352,7 +352,7 @@ fn encode_interval(months: i32, days: i32, nanos: i64, out: &mut Vec<u8>) {
 }
 
 /// Writes a coefficient without trailing zeros behind the point, so that 5, 5.0 and 5.00 are one value.
-fn encode_decimal(mut coefficient: i128, scale: i8, out: &mut Vec<u8>) {
+pub(super) fn encode_decimal(mut coefficient: i128, scale: i8, out: &mut Vec<u8>) {
     let mut scale = i16::from(scale);
     while scale > 0 && coefficient % 10 == 0 {
         coefficient /= 10;
@@ -377,7 +377,7 @@ fn encode_exact(coefficient: i128, scale: u8, out: &mut Vec<u8>) {
     out.extend_from_slice(&coefficient.to_le_bytes());
 }
 
-fn encode_wide_decimal(mut coefficient: i256, scale: i8, out: &mut Vec<u8>) {
+pub(super) fn encode_wide_decimal(mut coefficient: i256, scale: i8, out: &mut Vec<u8>) {
     let ten = i256::from_i128(10);
     let mut scale = i16::from(scale);
     while scale > 0 && coefficient.wrapping_rem(ten) == i256::ZERO {

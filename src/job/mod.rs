@@ -237,6 +237,8 @@ pub struct Accept {
 pub struct RunOptions {
     pub infer: bool,
     pub untrusted: bool,
+    /// Every row is compared with every other of its key, without a sketch.
+    pub full: bool,
     pub max_findings: usize,
     pub threads: usize,
     pub memory_bytes: u64,

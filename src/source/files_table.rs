@@ -1,5 +1,6 @@
 //! A table provider over a fixed list of files of one format.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::AsArray;
@@ -21,6 +22,7 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
+use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore};
 
 use super::csv_table::{CsvPartition, CsvReading};
@@ -33,6 +35,8 @@ pub(super) struct FilesTable {
     pub(super) file_schema: SchemaRef,
     pub(super) partition_fields: Vec<Field>,
     pub(super) files: Vec<(ObjectMeta, Vec<ScalarValue>)>,
+    /// For each Parquet file the types in which its columns are decoded, where they are not those that the file suggests.
+    pub(super) decoded_as: Arc<HashMap<Path, SchemaRef>>,
     /// Set for CSV, which is not read by the query engine's own scan.
     pub(super) csv: Option<(CsvReading, Arc<dyn ObjectStore>)>,
 }
@@ -146,8 +150,10 @@ impl TableProvider for FilesTable {
             .into_iter()
             .map(|files| {
                 let files = files.into_iter().map(|(meta, values)| {
+                    let decoded_as = self.decoded_as.get(&meta.location).cloned();
                     let mut file = PartitionedFile::from(meta);
                     file.partition_values = values;
+                    file.arrow_schema = decoded_as;
                     file
                 });
                 FileGroup::new(files.collect())

@@ -17,6 +17,7 @@ use futures::TryStreamExt;
 
 use super::csv_table::CsvReading;
 use super::files_table::FilesTable;
+use super::footers::{Footer, compact, footers};
 use super::guarded::{describe_engine_error, guarded};
 use super::guess::Traits;
 use super::json_fields::{Fields, Scanned, starts_with_array};
@@ -125,15 +126,19 @@ pub(super) async fn discover(context: &SessionContext, side: Side, spec: &SideSp
         file_schema: file_schema.clone(),
         partition_fields,
         files: found.objects.iter().cloned().zip(partition_values).collect(),
+        decoded_as: Arc::default(),
         csv: csv.map(|reading| (reading, found.store.clone())),
     };
     let mut columns = stored_columns(spec, side, &table, format, &quoted)?;
     let looked = look_at_text(context, side, spec, &found, &table, &mut columns, format).await?;
-    let rows_hint = match format {
-        Format::Parquet => rows_in_footers(context, &found, &table).await,
-        _ => looked,
+    let (rows_hint, compact) = match format {
+        Format::Parquet => match footers(&found.files).await {
+            Some(footers) => (Some(footers.iter().map(Footer::rows).sum()), compact(&table, &footers)),
+            None => (None, None),
+        },
+        _ => (looked, None),
     };
-    Ok(Discovered { side, spec: spec.clone(), files: found.files, format, columns, table, rows_hint })
+    Ok(Discovered { side, spec: spec.clone(), files: found.files, format, columns, table, compact, rows_hint })
 }
 
 fn file_format(format: Format, compression: Compression) -> Arc<dyn FileFormat> {
@@ -320,16 +325,6 @@ fn stored_columns(spec: &SideSpec, side: Side, table: &FilesTable, format: Forma
         }
     }
     Ok(columns)
-}
-
-/// Rows by the footers of all files; only a hint, for the progress bar.
-async fn rows_in_footers(context: &SessionContext, found: &Listing, table: &FilesTable) -> Option<u64> {
-    let mut rows = 0;
-    for meta in &found.objects {
-        let stats = guarded(table.format.infer_stats(&context.state(), &found.store, table.file_schema.clone(), meta)).await.ok()?;
-        rows += u64::try_from(*stats.num_rows.get_value()?).ok()?;
-    }
-    Some(rows)
 }
 
 /// Looks at every value of the text columns whose type nobody said, file by file, so that an error names its file.

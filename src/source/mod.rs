@@ -11,6 +11,7 @@
 
 mod csv_table;
 mod files_table;
+mod footers;
 mod formats;
 mod functions;
 mod guarded;
@@ -47,6 +48,8 @@ pub struct Discovered {
     /// The stored columns under the names that the job uses.
     columns: Vec<StoredColumn>,
     table: files_table::FilesTable,
+    /// The same files, decoded into the types that take least to make.
+    compact: Option<files_table::FilesTable>,
     rows_hint: Option<u64>,
 }
 
@@ -71,6 +74,9 @@ pub struct Opened {
     pub side: Side,
     /// Its rows.
     pub frame: DataFrame,
+    /// The same rows in the types that take least to decode: text as views, or as dictionaries where a few values come
+    /// again and again, and narrow decimals. For passes to which the physical form of a value does not matter.
+    pub compact: DataFrame,
     /// Its columns.
     pub schema: SchemaRef,
     /// Its files, sorted by path.

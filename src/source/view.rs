@@ -46,6 +46,14 @@ pub fn view(
         }
     }
     let engine = || Error::engine(format!("opening the {}", mine.side));
+    // A filter is written for the types that are shown, and so are conversions of stored columns.
+    let plain = mine.spec.filter.is_some() || !mine.spec.columns.is_empty() || timed.is_some();
+    let compact = match mine.compact.as_ref().filter(|_| !plain) {
+        Some(table) => {
+            Some(context.read_table(Arc::new(table.clone())).and_then(|frame| frame.select(expressions.clone())).map_err(engine())?)
+        }
+        None => None,
+    };
     let frame = context
         .read_table(Arc::new(mine.table.clone()))
         .and_then(|frame| if expressions.is_empty() { Ok(frame) } else { frame.select(expressions) })
@@ -68,6 +76,7 @@ pub fn view(
     let schema = Arc::new(frame.schema().as_arrow().clone());
     Ok(Opened {
         side: mine.side,
+        compact: compact.unwrap_or_else(|| frame.clone()),
         frame,
         schema,
         files: mine.files.clone(),

@@ -23,8 +23,8 @@ pub struct Canonicaliser {
 
 #[derive(Debug, Clone)]
 struct CanonicalColumn {
-    /// Where the column stands in the side's batches.
-    position: usize,
+    /// Where the column stands in the side's batches; `None` where a pass does without it.
+    position: Option<usize>,
     name: String,
     common: DataType,
     conversion: Conversion,
@@ -41,26 +41,21 @@ pub struct CanonicalBatch {
 }
 
 impl Canonicaliser {
-    /// For the paired columns, read from batches of the given schema.
-    ///
-    /// # Errors
-    /// A paired column is not in the schema.
-    pub fn new(side: Side, paired: &[PairedColumn], batches: &Schema) -> Result<Self> {
-        let columns = paired
+    /// For the paired columns, read from batches of the given schema, which may leave some of them out.
+    pub fn new(side: Side, paired: &[PairedColumn], batches: &Schema) -> Self {
+        let columns: Vec<CanonicalColumn> = paired
             .iter()
-            .map(|column| {
-                Ok(CanonicalColumn {
-                    position: batches.index_of(&column.name)?,
-                    name: column.name.clone(),
-                    common: column.common.clone(),
-                    conversion: column.conversions[side.index()].clone(),
-                    text: column.text.clone(),
-                })
+            .map(|column| CanonicalColumn {
+                position: batches.index_of(&column.name).ok(),
+                name: column.name.clone(),
+                common: column.common.clone(),
+                conversion: column.conversions[side.index()].clone(),
+                text: column.text.clone(),
             })
-            .collect::<Result<Vec<_>>>()?;
+            .collect();
         let fields: Vec<arrow::datatypes::Field> =
             columns.iter().map(|column| arrow::datatypes::Field::new(&column.name, column.common.clone(), true)).collect();
-        Ok(Self { schema: Arc::new(Schema::new(fields)), columns })
+        Self { schema: Arc::new(Schema::new(fields)), columns }
     }
 
     /// The schema of what comes out.
@@ -68,15 +63,38 @@ impl Canonicaliser {
         &self.schema
     }
 
+    /// Converts one column, and says how many of its values lost digits.
+    ///
+    /// # Errors
+    /// A value that the common type cannot hold, or a column that the batches leave out.
+    pub fn column(&self, place: usize, batch: &RecordBatch) -> Result<(ArrayRef, u64)> {
+        let column = self.columns.get(place).ok_or_else(|| DataFusionError::Internal(format!("no paired column {place}")))?;
+        column.apply(column.stored(batch)?)
+    }
+
+    /// A column as a pass hashes it: as it is stored, where the checksum of a value does not depend on its physical
+    /// form; converted, where values that differ as stored can be equal in the common type.
+    ///
+    /// # Errors
+    /// A value that the common type cannot hold, or a column that the batches leave out.
+    pub fn hashable(&self, place: usize, batch: &RecordBatch) -> Result<(ArrayRef, u64)> {
+        let column = self.columns.get(place).ok_or_else(|| DataFusionError::Internal(format!("no paired column {place}")))?;
+        let stored = column.stored(batch)?;
+        let as_stored = column.conversion == Conversion::Cast
+            && column.text.is_empty()
+            && hash_class(stored.data_type()).is_some_and(|class| Some(class) == hash_class(&column.common));
+        if as_stored { Ok((stored.clone(), 0)) } else { column.apply(stored) }
+    }
+
     /// Converts one batch.
     ///
     /// # Errors
-    /// A value that the common type cannot hold.
+    /// A value that the common type cannot hold, or a column that the batches leave out.
     pub fn apply(&self, batch: &RecordBatch) -> Result<CanonicalBatch> {
         let mut arrays = Vec::with_capacity(self.columns.len());
         let mut lost = Vec::with_capacity(self.columns.len());
         for column in &self.columns {
-            let (array, dropped) = column.apply(batch.column(column.position))?;
+            let (array, dropped) = column.apply(column.stored(batch)?)?;
             arrays.push(array);
             lost.push(dropped);
         }
@@ -85,7 +103,33 @@ impl Canonicaliser {
     }
 }
 
+/// Types within which a value has one checksum, whatever its width, scale or unit.
+fn hash_class(data_type: &DataType) -> Option<u8> {
+    Some(match data_type {
+        DataType::Dictionary(_, values) => return hash_class(values),
+        DataType::Boolean => 0,
+        data_type if data_type.is_integer() => 1,
+        DataType::Decimal32(_, _) | DataType::Decimal64(_, _) | DataType::Decimal128(_, _) | DataType::Decimal256(_, _) => 1,
+        data_type if data_type.is_floating() => 2,
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => 3,
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => 4,
+        DataType::Timestamp(_, _) => 5,
+        DataType::Date32 => 6,
+        DataType::Time32(_) | DataType::Time64(_) => 7,
+        DataType::Duration(_) => 8,
+        DataType::Null => 9,
+        _ => return None,
+    })
+}
+
 impl CanonicalColumn {
+    fn stored<'a>(&self, batch: &'a RecordBatch) -> Result<&'a ArrayRef> {
+        let position = self.position.filter(|&position| position < batch.num_columns());
+        position
+            .map(|position| batch.column(position))
+            .ok_or_else(|| DataFusionError::Internal(format!("column '{}' was not read", self.name)))
+    }
+
     fn apply(&self, array: &ArrayRef) -> Result<(ArrayRef, u64)> {
         let converted = match &self.conversion {
             Conversion::Cast => exact_cast(&self.name, array, &self.common)?,

@@ -9,7 +9,7 @@ use datafusion::prelude::ident;
 use futures::TryStreamExt;
 
 use super::pairing::comparable;
-use crate::domain::{ColumnEncoder, RowHasher};
+use crate::domain::{RowHashing, Seed};
 use crate::error::{Error, Result};
 use crate::job::Stream;
 use crate::source::{Opened, describe_engine_error, guarded};
@@ -130,7 +130,7 @@ async fn unique(side: &Opened, sets: &[Vec<String>], first_rows: Option<usize>) 
     let mut names: Vec<String> = sets.iter().flatten().cloned().collect();
     names.sort();
     names.dedup();
-    let hasher = RowHasher::default();
+    let hashing = RowHashing::new(&Seed::default(), &names.iter().map(String::as_str).collect::<Vec<_>>());
     let outcome: Result<Vec<bool>, DataFusionError> = guarded(async {
         let mut frame = side.frame.clone().select(names.iter().map(|name| ident(name.clone())).collect::<Vec<_>>())?;
         if first_rows.is_some() {
@@ -138,27 +138,19 @@ async fn unique(side: &Opened, sets: &[Vec<String>], first_rows: Option<usize>) 
         }
         let mut stream = frame.execute_stream().await?;
         let mut seen: Vec<Option<HashSet<u128>>> = vec![Some(HashSet::new()); sets.len()];
-        let mut bytes = Vec::new();
         while let Some(batch) = stream.try_next().await? {
-            let encoders = names
-                .iter()
-                .zip(batch.columns())
-                .map(|(name, column)| ColumnEncoder::new(name, column))
-                .collect::<Result<Vec<_>, _>>()
-                .map_err(|e| DataFusionError::Execution(e.to_string()))?;
             for (set, seen) in sets.iter().zip(&mut seen) {
                 let Some(hashes) = seen else { continue };
-                let places: Vec<usize> = set.iter().filter_map(|name| names.iter().position(|known| known == name)).collect();
+                let mut states = vec![0; batch.num_rows()];
                 let mut repeated = false;
-                for row in 0..batch.num_rows() {
-                    bytes.clear();
-                    places.iter().for_each(|&place| encoders[place].encode(row, &mut bytes));
+                for place in set.iter().filter_map(|name| names.iter().position(|known| known == name)) {
+                    let column = batch.column(place);
                     // A NULL identifies nothing, so a column that holds one is not proposed.
-                    if places.iter().any(|&place| encoders[place].is_null(row)) || !hashes.insert(hasher.fingerprint(&bytes)) {
-                        repeated = true;
-                        break;
-                    }
+                    repeated |= column.logical_null_count() > 0;
+                    hashing.absorb(place, column.as_ref(), &mut states).map_err(|e| DataFusionError::Execution(e.to_string()))?;
                 }
+                hashing.finish_keys(&mut states);
+                repeated = repeated || !states.into_iter().all(|key| hashes.insert(key));
                 if repeated {
                     *seen = None;
                 }

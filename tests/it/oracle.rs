@@ -276,8 +276,10 @@ impl Judge<'_> {
 
     /// Both lists are sorted and neither is empty.
     fn key_on_both_sides(&mut self, key: &Row, original: &[Row], backfill: &[Row]) {
+        // Copies held alike are told from other rows only where somebody looked for them.
+        let alike = if self.job.duplicates_all || self.job.mode != Mode::Replica { 1 } else { original.len() as i64 };
         if original == backfill {
-            self.add("matched_keys", 1);
+            self.add("matched_keys", alike);
             if original.len() > 1 && self.job.duplicates_all {
                 let finding = self.about(key, "duplicate_key", "warn").kind("alike").rows(original.len());
                 self.find(finding);
@@ -305,7 +307,7 @@ impl Judge<'_> {
 
         match (left_original.as_slice(), left_backfill.as_slice()) {
             ([], []) => {
-                self.add("matched_keys", 1);
+                self.add("matched_keys", alike);
                 // Within tolerance the sides hold the key alike.
                 if original.len() > 1 && self.job.duplicates_all {
                     let finding = self.about(key, "duplicate_key", "warn").kind("alike").rows(original.len());

@@ -246,12 +246,12 @@ def truth(fixture=FIXTURE):
                 },
                 "rows_outside_bounds": outside,
                 "counts": counts,
-                # By check, all of them. Each seam of an airport is one overlap, and the rows outside are told per airport.
+                # By check, all of them. Each seam of an airport is one overlap, and the rows outside are told per side.
                 "findings": {
                     "gap": len(open_gaps),
                     "sequence_gap": len(open_sequence_gaps),
                     "sequence_duplicate": repeated_numbers,
-                    "row_outside_bounds": len(outside),
+                    "row_outside_bounds": len({entry["side"] for entry in outside}),
                     "seam_overlap": len(overlaps),
                     "value_mismatch": len(mismatches),
                     "duplicate_key": replays + len(surplus),

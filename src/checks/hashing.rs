@@ -1,0 +1,225 @@
+//! Checksums of the rows of a side, batch by batch, as every pass computes them.
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
+use arrow::buffer::NullBuffer;
+use arrow::compute::{cast, filter_record_batch};
+use arrow::datatypes::{DataType, Int64Type, Schema, TimeUnit};
+use arrow::record_batch::RecordBatch;
+use datafusion::error::{DataFusionError, Result};
+
+use super::buckets::Position;
+use crate::domain::{Bounds, Fingerprint, RowHashing, Seed, Side};
+use crate::staging::{Canonicaliser, Prepared};
+
+/// Which clock the buckets of a stream go by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Locality {
+    /// Event time, in ticks of its common type.
+    Time(usize),
+    /// An integer: the sequence, or a column of the key.
+    Number(usize),
+    /// Neither: the hash of the key.
+    Key,
+}
+
+impl Locality {
+    /// Event time, or else the sequence, or else the first number or time in the key, or else the key's hash.
+    pub(super) fn of(prepared: &Prepared) -> Self {
+        let is_number = |place: usize| prepared.paired[place].common.is_integer();
+        let is_time = |place: usize| matches!(prepared.paired[place].common, DataType::Timestamp(_, _) | DataType::Date32);
+        if let Some(place) = prepared.time.filter(|&place| is_time(place)) {
+            return Self::Time(place);
+        }
+        if let Some(place) = prepared.sequence.filter(|&place| is_number(place)) {
+            return Self::Number(place);
+        }
+        for &place in prepared.key.iter().flatten() {
+            if is_number(place) {
+                return Self::Number(place);
+            }
+            if is_time(place) {
+                return Self::Time(place);
+            }
+        }
+        Self::Key
+    }
+
+    /// The column that must be read for it.
+    pub(super) fn place(self) -> Option<usize> {
+        match self {
+            Self::Time(place) | Self::Number(place) => Some(place),
+            Self::Key => None,
+        }
+    }
+}
+
+/// Hashes the batches of one side. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct SideHasher {
+    pub(super) canonicaliser: Canonicaliser,
+    hashing: RowHashing,
+    identity: Vec<usize>,
+    rest: Vec<usize>,
+    locality: Locality,
+    time: Option<usize>,
+    bounds: Bounds,
+}
+
+/// What a batch hashes to.
+#[derive(Debug)]
+pub(super) struct Hashed {
+    /// Checksums of the keys; of whole rows without a key.
+    pub(super) keys: Vec<Fingerprint>,
+    /// Checksums of the rows; empty where a pass does without.
+    pub(super) rows: Vec<Fingerprint>,
+    /// Values that lost digits, for each paired column that was hashed.
+    pub(super) lost: Vec<(usize, u64)>,
+}
+
+impl SideHasher {
+    /// For the batches of a side with the given schema.
+    pub(super) fn new(side: Side, prepared: &Prepared, seed: &Seed, batches: &Schema) -> Self {
+        let names: Vec<&str> = prepared.paired.iter().map(|column| column.name.as_str()).collect();
+        let identity = prepared.identity();
+        let rest = prepared.compared().into_iter().filter(|place| !identity.contains(place)).collect();
+        Self {
+            canonicaliser: Canonicaliser::new(side, &prepared.paired, batches),
+            hashing: RowHashing::new(seed, &names),
+            identity,
+            rest,
+            locality: Locality::of(prepared),
+            time: prepared.time,
+            bounds: prepared.stream.bounds,
+        }
+    }
+
+    /// The rows of a batch that lie inside the bounds. A row without a time is neither inside nor outside, and leaving it out
+    /// would hide it.
+    pub(super) fn inside(&self, batch: &RecordBatch) -> Result<Option<RecordBatch>> {
+        let (Some(place), false) = (self.time, self.bounds.is_open()) else { return Ok(None) };
+        let times = Times::of(&self.canonicaliser.column(place, batch)?.0)?;
+        let mask: BooleanArray = (0..batch.num_rows())
+            .map(|row| Some(times.at(row).is_none_or(|at| self.bounds.contains(crate::domain::Instant(at)))))
+            .collect();
+        if mask.true_count() == batch.num_rows() { Ok(None) } else { Ok(Some(filter_record_batch(batch, &mask)?)) }
+    }
+
+    /// Hashes the rows of a batch: their keys, and where `whole` the rows too.
+    pub(super) fn hash(&self, batch: &RecordBatch, whole: bool) -> Result<Hashed> {
+        let mut sums = vec![0; batch.num_rows()];
+        let mut lost = Vec::new();
+        let mut absorb = |place: usize, sums: &mut [u128]| -> Result<()> {
+            let (array, dropped) = self.canonicaliser.hashable(place, batch)?;
+            if dropped > 0 {
+                lost.push((place, dropped));
+            }
+            self.hashing.absorb(place, array.as_ref(), sums).map_err(|e| DataFusionError::Execution(e.to_string()))
+        };
+        for &place in &self.identity {
+            absorb(place, &mut sums)?;
+        }
+        let mut keys = sums.clone();
+        self.hashing.finish_keys(&mut keys);
+        if !whole {
+            return Ok(Hashed { keys, rows: Vec::new(), lost });
+        }
+        for &place in &self.rest {
+            absorb(place, &mut sums)?;
+        }
+        self.hashing.finish_rows(&mut sums);
+        Ok(Hashed { keys, rows: sums, lost })
+    }
+
+    /// A checksum of some columns alone, for grouping rows by them.
+    pub(super) fn group(&self, batch: &RecordBatch, places: &[usize]) -> Result<Vec<Fingerprint>> {
+        let mut sums = vec![0; batch.num_rows()];
+        for &place in places {
+            let (array, _) = self.canonicaliser.hashable(place, batch)?;
+            self.hashing.absorb(place, array.as_ref(), &mut sums).map_err(|e| DataFusionError::Execution(e.to_string()))?;
+        }
+        Ok(sums)
+    }
+
+    /// Where the rows of a batch lie.
+    pub(super) fn positions(&self, batch: &RecordBatch, keys: &[Fingerprint]) -> Result<Vec<Position>> {
+        match self.locality {
+            Locality::Time(place) => {
+                let times = Times::of(&self.canonicaliser.column(place, batch)?.0)?;
+                Ok(times.ticks())
+            }
+            Locality::Number(place) => {
+                let array = self.canonicaliser.column(place, batch)?.0;
+                if array.data_type() == &DataType::UInt64 {
+                    // Only nearness counts, and flipping the highest bit keeps it.
+                    let numbers = array.as_primitive::<arrow::datatypes::UInt64Type>();
+                    return Ok(numbers.iter().map(|number| number.map(|number| (number ^ (1 << 63)) as i64)).collect());
+                }
+                let numbers = cast(&array, &DataType::Int64)?;
+                Ok(numbers.as_primitive::<Int64Type>().iter().collect())
+            }
+            Locality::Key => Ok(keys.iter().map(|key| Some((*key >> 64) as i64)).collect()),
+        }
+    }
+
+    /// For each row, whether a part of its key is NULL; `None` where none is.
+    pub(super) fn null_keys(&self, batch: &RecordBatch) -> Result<Option<BooleanArray>> {
+        let mut nulls: Option<NullBuffer> = None;
+        for &place in &self.identity {
+            let array = self.canonicaliser.hashable(place, batch)?.0;
+            nulls = NullBuffer::union(nulls.as_ref(), array.logical_nulls().as_ref());
+        }
+        Ok(nulls.filter(|nulls| nulls.null_count() > 0).map(|nulls| BooleanArray::new(!nulls.inner(), None)))
+    }
+}
+
+/// Event times of a batch in the common type.
+#[derive(Debug)]
+pub(super) struct Times {
+    ticks: Option<ArrayRef>,
+    rows: usize,
+    per_tick: i128,
+}
+
+impl Times {
+    /// Of a column of timestamps, dates, or NULLs.
+    pub(super) fn of(array: &ArrayRef) -> Result<Self> {
+        let rows = array.len();
+        let per_tick: i128 = match array.data_type() {
+            DataType::Timestamp(TimeUnit::Second, _) => 1_000_000_000,
+            DataType::Timestamp(TimeUnit::Millisecond, _) | DataType::Date64 => 1_000_000,
+            DataType::Timestamp(TimeUnit::Microsecond, _) => 1_000,
+            DataType::Timestamp(TimeUnit::Nanosecond, _) => 1,
+            DataType::Date32 => 86_400_000_000_000,
+            DataType::Null => return Ok(Self { ticks: None, rows, per_tick: 1 }),
+            other => return Err(DataFusionError::Internal(format!("{other} is not a time"))),
+        };
+        let ticks = match array.data_type() {
+            DataType::Date32 => cast(&cast(array, &DataType::Int32)?, &DataType::Int64)?,
+            _ => cast(array, &DataType::Int64)?,
+        };
+        Ok(Self { ticks: Some(ticks), rows, per_tick })
+    }
+
+    /// The time of a row in nanoseconds.
+    #[inline]
+    pub(super) fn at(&self, row: usize) -> Option<i128> {
+        let ticks = self.ticks.as_ref()?.as_primitive::<Int64Type>();
+        (row < self.rows && !ticks.is_null(row)).then(|| i128::from(ticks.value(row)) * self.per_tick)
+    }
+
+    /// All of them.
+    pub(super) fn all(&self) -> Vec<Option<i128>> {
+        match &self.ticks {
+            None => vec![None; self.rows],
+            Some(ticks) => ticks.as_primitive::<Int64Type>().iter().map(|tick| tick.map(|tick| i128::from(tick) * self.per_tick)).collect(),
+        }
+    }
+
+    /// All of them in ticks.
+    fn ticks(&self) -> Vec<Position> {
+        match &self.ticks {
+            None => vec![None; self.rows],
+            Some(ticks) => ticks.as_primitive::<Int64Type>().iter().collect(),
+        }
+    }
+}

@@ -1,0 +1,589 @@
+//! The checksum of a row: 128 bits, computed column by column over Arrow arrays.
+//!
+//! ```text
+//! value of column c ──► E_c ──┐
+//! value of column d ──► E_d ──┼── XOR ──► F_row ──► row checksum        (E of key columns alone ──► F_key ──► key checksum)
+//! value of column e ──► E_e ──┘
+//! ```
+//!
+//! `E_c` takes the canonical form of a value through four rounds of AES under keys of the column, once for every sixteen
+//! bytes; `F` is five rounds under keys of its own. What canonical forms are, and how keys come from the seed, is in
+//! `docs/encoding.md`, by which a stranger can compute the same.
+//!
+//! **Why so.** Columns are added by XOR, so their order does not matter; keys differ by column, so values that change places
+//! between columns do not cancel. `F` is not linear, so rows that swap a value change a sum of checksums. A value that
+//! fits sixteen bytes is permuted, so a row in which one such value changed always has another checksum.
+//!
+//! **What is known of it.** The mean over all keys of the probability that four rounds of AES take a given difference to another
+//! given one is at most 1.881 × 2^-114 (Keliher and Sui, "Exact maximum expected differential and linear probability for
+//! two-round Advanced Encryption Standard", IET Information Security 1(2), 2007; four rounds between injections are also what
+//! Daemen and Rijmen chose for Pelican, "The Pelican MAC Function", 2005/088 in the IACR archive; adding up permuted blocks is the
+//! shape of PMAC, Black and Rogaway, EUROCRYPT 2002). For rows that differ in several columns, the last of
+//! them would have to take exactly the difference that the others make, so two different rows share a checksum with a
+//! probability of at most about 2^-113 over the keys; long values, chained block by block, likewise.
+//!
+//! **Probability of an undetected difference.** Two different multisets of rows have equal sums only if a non-trivial
+//! combination of row checksums with small integer coefficients vanishes modulo 2^128. With the checksums of different
+//! rows modelled as random, and an odd coefficient among them, that has probability 2^-128 for a comparison; a coefficient
+//! divisible by 2^k (2^k copies of one row against none) raises it to 2^-(128-k). Together with the above: a comparison of n
+//! differing rows misses with at most n·2^-113 + 2^-128, which for 10^9 rows is below 10^-25. That speaks of accidents, and
+//! with a secret seed of whoever does not know it; whoever knows the seed can make rows that collide.
+
+mod aes;
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, GenericByteArray, GenericByteViewArray, PrimitiveArray, make_array};
+use arrow::buffer::NullBuffer;
+use arrow::compute::cast;
+use arrow::datatypes::{
+    ByteArrayType, ByteViewType, DataType, Date32Type, Date64Type, Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type,
+    Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type, i256,
+};
+
+#[cfg(target_arch = "x86_64")]
+use self::aes::Native;
+use self::aes::{Portable, Rounds, native};
+use super::encoding::{ColumnEncoder, EncodingError, canonical_float, encode_decimal, encode_wide_decimal, ticks_per_second};
+
+/// What the checksum is, for reports.
+pub const CHECKSUM_DEFINITION: &str = "gapless-checksum/2: sum mod 2^128 of 128-bit row checksums (AES, 4 rounds a block)";
+
+/// The documented constant seed: the BLAKE3 key derivation of this context string, with empty key material.
+const DEFAULT_SEED_CONTEXT: &str = "gapless 2026-11-24 row checksum v2";
+
+/// What all keys are derived from: a documented constant, or a secret of the run.
+#[derive(Clone)]
+pub struct Seed([u8; 32]);
+
+impl Default for Seed {
+    fn default() -> Self {
+        Self(blake3::derive_key(DEFAULT_SEED_CONTEXT, b""))
+    }
+}
+
+impl From<[u8; 32]> for Seed {
+    fn from(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl std::fmt::Debug for Seed {
+    /// The seed may be a secret of the run.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Seed")
+    }
+}
+
+impl Seed {
+    /// So many blocks for a purpose: the output of BLAKE3, keyed with the seed, over the purpose and a name.
+    fn blocks<const N: usize>(&self, purpose: u8, name: &[u8]) -> [u128; N] {
+        let mut output = blake3::Hasher::new_keyed(&self.0).update(&[purpose]).update(name).finalize_xof();
+        std::array::from_fn(|_| {
+            let mut bytes = [0; 16];
+            output.fill(&mut bytes);
+            u128::from_le_bytes(bytes)
+        })
+    }
+}
+
+/// What kind a value is: values of different kinds are different. The numbers are part of the definition.
+#[derive(Debug, Clone, Copy)]
+enum Class {
+    Null = 0,
+    Boolean = 1,
+    Exact = 2,
+    WideExact = 3,
+    Float = 4,
+    Text = 5,
+    Binary = 6,
+    Instant = 7,
+    Date = 8,
+    TimeOfDay = 9,
+    Duration = 10,
+    /// Intervals, lists, maps and structs, in the canonical encoding.
+    Encoded = 11,
+}
+
+const CLASSES: usize = 12;
+const ROUNDS: usize = 4;
+
+/// The keys of a column.
+#[derive(Clone)]
+struct ColumnKeys {
+    rounds: [u128; ROUNDS],
+    /// Marks the last block of a value.
+    last: u128,
+    starts: [u128; CLASSES],
+}
+
+impl ColumnKeys {
+    fn new(seed: &Seed, name: &str) -> Self {
+        let blocks = seed.blocks::<{ ROUNDS + 1 + CLASSES }>(b'c', name.as_bytes());
+        let mut starts = [0; CLASSES];
+        starts.copy_from_slice(&blocks[ROUNDS + 1..]);
+        Self { rounds: [blocks[0], blocks[1], blocks[2], blocks[3]], last: blocks[ROUNDS], starts }
+    }
+}
+
+struct Keys {
+    columns: Vec<ColumnKeys>,
+    row: [u128; 5],
+    key: [u128; 5],
+}
+
+/// Hashes the rows of some columns. Cheap to clone.
+#[derive(Clone)]
+pub struct RowHashing {
+    keys: Arc<Keys>,
+    native: bool,
+}
+
+impl std::fmt::Debug for RowHashing {
+    /// The keys may come from a secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RowHashing")
+    }
+}
+
+impl RowHashing {
+    /// For columns that are then named by their place.
+    pub fn new(seed: &Seed, columns: &[&str]) -> Self {
+        let columns = columns.iter().map(|name| ColumnKeys::new(seed, name)).collect();
+        let keys = Keys { columns, row: seed.blocks(b'f', b"row"), key: seed.blocks(b'f', b"key") };
+        Self { keys: Arc::new(keys), native: native() }
+    }
+
+    /// The same without special instructions, and with the same answers.
+    pub fn portable(mut self) -> Self {
+        self.native = false;
+        self
+    }
+
+    /// Adds the value of every row of a column to the state of the row.
+    ///
+    /// # Errors
+    /// The type has no canonical form, or the array has another length than the states.
+    pub fn absorb(&self, column: usize, array: &dyn Array, states: &mut [u128]) -> Result<(), EncodingError> {
+        let Some(keys) = self.keys.columns.get(column).filter(|_| array.len() == states.len()) else {
+            return Err(EncodingError::Unsupported { column: format!("number {column}"), data_type: array.data_type().clone() });
+        };
+        #[cfg(target_arch = "x86_64")]
+        if self.native {
+            #[expect(unsafe_code, reason = "the function needs instructions that were looked for")]
+            // SAFETY: `native` is set only where the processor has these features.
+            return unsafe { absorb_native(keys, array, states) };
+        }
+        absorb::<Portable>(keys, array, states)
+    }
+
+    /// Turns states into row checksums.
+    pub fn finish_rows(&self, states: &mut [u128]) {
+        self.finish(&self.keys.row, states);
+    }
+
+    /// Turns the states of key columns into key checksums.
+    pub fn finish_keys(&self, states: &mut [u128]) {
+        self.finish(&self.keys.key, states);
+    }
+
+    fn finish(&self, keys: &[u128; 5], states: &mut [u128]) {
+        #[cfg(target_arch = "x86_64")]
+        if self.native {
+            #[expect(unsafe_code, reason = "the function needs instructions that were looked for")]
+            // SAFETY: `native` is set only where the processor has these features.
+            return unsafe { finish_native(keys, states) };
+        }
+        finish::<Portable>(keys, states);
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "aes,avx2")]
+fn absorb_native(keys: &ColumnKeys, array: &dyn Array, states: &mut [u128]) -> Result<(), EncodingError> {
+    absorb::<Native>(keys, array, states)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "aes,avx2")]
+fn finish_native(keys: &[u128; 5], states: &mut [u128]) {
+    finish::<Native>(keys, states);
+}
+
+#[inline(always)]
+fn finish<R: Rounds>(keys: &[u128; 5], states: &mut [u128]) {
+    let keys = keys.map(R::load);
+    for state in states {
+        let mut block = R::load(*state);
+        for key in keys {
+            block = R::round(block, key);
+        }
+        *state = R::store(block);
+    }
+}
+
+/// The keys of a column, ready for rounds.
+struct Ready<R: Rounds> {
+    rounds: [R::Block; ROUNDS],
+    null: R::Block,
+}
+
+impl<R: Rounds> Ready<R> {
+    #[inline(always)]
+    fn new(keys: &ColumnKeys) -> Self {
+        Self { rounds: keys.rounds.map(R::load), null: R::load(keys.starts[Class::Null as usize]) }
+    }
+
+    #[inline(always)]
+    fn permute(&self, mut block: R::Block) -> R::Block {
+        for key in self.rounds {
+            block = R::round(block, key);
+        }
+        block
+    }
+
+    /// The block of a value that fits one. `start` is that of its class, with the mark of a last block.
+    #[inline(always)]
+    fn block(&self, start: R::Block, payload: u128) -> R::Block {
+        self.permute(R::xor(start, R::load(payload)))
+    }
+
+    #[inline(always)]
+    fn add(state: &mut u128, block: R::Block) {
+        *state = R::store(R::xor(R::load(*state), block));
+    }
+
+    /// Values that fit a block.
+    #[inline(always)]
+    fn fixed(&self, start: u128, nulls: Option<&NullBuffer>, states: &mut [u128], payload: impl Fn(usize) -> u128) {
+        let start = R::load(start);
+        match nulls {
+            None => {
+                for (row, state) in states.iter_mut().enumerate() {
+                    Self::add(state, self.block(start, payload(row)));
+                }
+            }
+            Some(nulls) => {
+                for (row, state) in states.iter_mut().enumerate() {
+                    Self::add(state, if nulls.is_valid(row) { self.block(start, payload(row)) } else { self.null });
+                }
+            }
+        }
+    }
+
+    /// A value of any length: whole blocks, and a last one that says how many bytes it holds.
+    #[inline(always)]
+    fn bytes(&self, start: u128, last: u128, bytes: &[u8]) -> R::Block {
+        let mut state = R::load(start);
+        let mut blocks = bytes.chunks_exact(16);
+        for block in blocks.by_ref() {
+            let mut whole = [0; 16];
+            whole.copy_from_slice(block);
+            state = self.block(state, u128::from_le_bytes(whole));
+        }
+        let rest = blocks.remainder().len();
+        self.block(state, last ^ tail(bytes, rest) ^ ((rest as u128) << 120))
+    }
+}
+
+/// The last bytes of a value, fewer than sixteen, padded with zeros.
+#[inline(always)]
+fn tail(bytes: &[u8], rest: usize) -> u128 {
+    let word = |at: usize| bytes.get(at..at + 8).map_or(0, |part| u64::from_le_bytes(part.try_into().unwrap_or_default()));
+    let half = |at: usize| bytes.get(at..at + 4).map_or(0, |part| u32::from_le_bytes(part.try_into().unwrap_or_default()));
+    let len = bytes.len();
+    match (rest, len) {
+        (0, _) => 0,
+        // Sixteen bytes that end where the value ends, less those before the rest: faster than copying a few.
+        (_, 16..) => (u128::from(word(len - 16)) | u128::from(word(len - 8)) << 64) >> (8 * (16 - rest)),
+        (8.., _) => u128::from(word(0)) | (u128::from(word(len - 8)) >> (8 * (16 - len))) << 64,
+        (4.., _) => u128::from(u64::from(half(0)) | (u64::from(half(len - 4)) >> (8 * (8 - len))) << 32),
+        _ => bytes.iter().rev().fold(0, |all, byte| all << 8 | u128::from(*byte)),
+    }
+}
+
+/// 10^38.
+const TEN_38: u128 = 100_000_000_000_000_000_000_000_000_000_000_000_000;
+/// Coefficients below this times any power of ten up to 10^38 stay different modulo 2^128: the power has at most 38
+/// factors of two, so two products agree only if the coefficients differ by a multiple of 2^90.
+const MOST_EXACT: u128 = 1 << 89;
+
+/// An exact number in the form that is hashed: ten to the 38th times its value, modulo 2^128; `None` if it needs more digits.
+#[inline(always)]
+fn exact(coefficient: i128, scale: i8) -> Option<u128> {
+    let power = u32::try_from(38 - i16::from(scale)).ok().filter(|power| *power <= 38)?;
+    (coefficient.unsigned_abs() < MOST_EXACT).then(|| (coefficient as u128).wrapping_mul(10_u128.pow(power)))
+}
+
+/// The same without trailing zeros behind the point, and with those before it.
+#[cold]
+fn exact_stripped(mut coefficient: i256, scale: i8) -> Option<u128> {
+    let ten = i256::from_i128(10);
+    let mut scale = i16::from(scale);
+    while scale > 0 && coefficient.wrapping_rem(ten) == i256::ZERO {
+        if coefficient == i256::ZERO {
+            scale = 0;
+            break;
+        }
+        coefficient = coefficient.wrapping_div(ten);
+        scale -= 1;
+    }
+    while scale < 0 {
+        coefficient = coefficient.checked_mul(ten)?;
+        scale += 1;
+    }
+    exact(coefficient.to_i128()?, i8::try_from(scale).ok()?)
+}
+
+#[inline(always)]
+fn absorb<R: Rounds>(keys: &ColumnKeys, array: &dyn Array, states: &mut [u128]) -> Result<(), EncodingError> {
+    let ready = Ready::<R>::new(keys);
+    let nulls = array.nulls().filter(|nulls| nulls.null_count() > 0);
+    let start = |class: Class| keys.starts[class as usize];
+    let single = |class: Class| start(class) ^ keys.last;
+    let unpack = |target: &DataType| {
+        let array = make_array(array.to_data());
+        cast(&array, target).map_err(|source| EncodingError::Unpack { column: String::new(), source })
+    };
+    macro_rules! whole_numbers {
+        ($type:ty) => {{
+            let values = array.as_primitive::<$type>().values();
+            ready.fixed(single(Class::Exact), nulls, states, |row| (values[row] as i128 as u128).wrapping_mul(TEN_38));
+        }};
+    }
+    macro_rules! floats {
+        ($type:ty, $wide:expr) => {{
+            let values = array.as_primitive::<$type>().values();
+            let wide = $wide;
+            ready.fixed(single(Class::Float), nulls, states, |row| u128::from(canonical_float(wide(values[row])).to_bits()));
+        }};
+    }
+    macro_rules! ticks {
+        ($class:expr, $unit:expr) => {{
+            let nanos = i128::from(1_000_000_000 / ticks_per_second(*$unit));
+            let plain = unpack(&DataType::Int64)?;
+            let values = plain.as_primitive::<Int64Type>().values();
+            ready.fixed(single($class), nulls, states, |row| (i128::from(values[row]) * nanos) as u128);
+        }};
+    }
+    match array.data_type() {
+        DataType::Null => states.iter_mut().for_each(|state| Ready::<R>::add(state, ready.null)),
+        DataType::Boolean => {
+            let values = array.as_boolean();
+            ready.fixed(single(Class::Boolean), nulls, states, |row| u128::from(values.value(row)));
+        }
+        DataType::Int8 => whole_numbers!(Int8Type),
+        DataType::Int16 => whole_numbers!(Int16Type),
+        DataType::Int32 => whole_numbers!(Int32Type),
+        DataType::Int64 => whole_numbers!(Int64Type),
+        DataType::UInt8 => whole_numbers!(UInt8Type),
+        DataType::UInt16 => whole_numbers!(UInt16Type),
+        DataType::UInt32 => whole_numbers!(UInt32Type),
+        DataType::UInt64 => whole_numbers!(UInt64Type),
+        DataType::Float16 => floats!(Float16Type, |value: <Float16Type as ArrowPrimitiveType>::Native| f64::from(value.to_f32())),
+        DataType::Float32 => floats!(Float32Type, f64::from),
+        DataType::Float64 => floats!(Float64Type, |value: f64| value),
+        DataType::Decimal32(_, scale) => {
+            narrow_decimals::<R, Decimal32Type>(keys, &ready, array.as_primitive(), *scale, nulls, states, i128::from)
+        }
+        DataType::Decimal64(_, scale) => {
+            narrow_decimals::<R, Decimal64Type>(keys, &ready, array.as_primitive(), *scale, nulls, states, i128::from)
+        }
+        DataType::Decimal128(_, scale) => {
+            narrow_decimals::<R, Decimal128Type>(keys, &ready, array.as_primitive(), *scale, nulls, states, |value| value);
+        }
+        DataType::Decimal256(_, scale) => {
+            let values = array.as_primitive::<Decimal256Type>();
+            let mut encoded = Vec::new();
+            for (row, state) in states.iter_mut().enumerate() {
+                let block = match exact_stripped(values.value(row), *scale) {
+                    _ if values.is_null(row) => ready.null,
+                    Some(payload) => ready.block(R::load(single(Class::Exact)), payload),
+                    None => {
+                        encoded.clear();
+                        encode_wide_decimal(values.value(row), *scale, &mut encoded);
+                        ready.bytes(start(Class::WideExact), keys.last, &encoded)
+                    }
+                };
+                Ready::<R>::add(state, block);
+            }
+        }
+        DataType::Utf8 => text(keys, &ready, Class::Text, array.as_string::<i32>(), nulls, states),
+        DataType::LargeUtf8 => text(keys, &ready, Class::Text, array.as_string::<i64>(), nulls, states),
+        DataType::Binary => text(keys, &ready, Class::Binary, array.as_binary::<i32>(), nulls, states),
+        DataType::LargeBinary => text(keys, &ready, Class::Binary, array.as_binary::<i64>(), nulls, states),
+        DataType::Utf8View => views(keys, &ready, Class::Text, array.as_string_view(), nulls, states),
+        DataType::BinaryView => views(keys, &ready, Class::Binary, array.as_binary_view(), nulls, states),
+        DataType::FixedSizeBinary(_) => {
+            let values = array.as_fixed_size_binary();
+            let start = start(Class::Binary);
+            for (row, state) in states.iter_mut().enumerate() {
+                Ready::<R>::add(state, if values.is_null(row) { ready.null } else { ready.bytes(start, keys.last, values.value(row)) });
+            }
+        }
+        DataType::Timestamp(unit, _) => ticks!(Class::Instant, unit),
+        DataType::Duration(unit) => ticks!(Class::Duration, unit),
+        DataType::Time64(unit) => ticks!(Class::TimeOfDay, unit),
+        DataType::Time32(unit) => {
+            let nanos = i128::from(1_000_000_000 / ticks_per_second(*unit));
+            let plain = unpack(&DataType::Int32)?;
+            let values = plain.as_primitive::<Int32Type>().values();
+            ready.fixed(single(Class::TimeOfDay), nulls, states, |row| (i128::from(values[row]) * nanos) as u128);
+        }
+        DataType::Date32 => {
+            let values = array.as_primitive::<Date32Type>().values();
+            ready.fixed(single(Class::Date), nulls, states, |row| i128::from(values[row]) as u128);
+        }
+        // Date64 counts milliseconds, and not every writer keeps to midnights: as an instant nothing is lost.
+        DataType::Date64 => {
+            let values = array.as_primitive::<Date64Type>().values();
+            ready.fixed(single(Class::Instant), nulls, states, |row| (i128::from(values[row]) * 1_000_000) as u128);
+        }
+        DataType::Dictionary(_, value_type) => {
+            let dictionary = array.as_any_dictionary();
+            if dictionary.values().len() > array.len() {
+                return absorb_boxed::<R>(keys, &unpack(value_type)?, states);
+            }
+            // Distinct values are hashed once each. Without values every key is NULL.
+            let mut hashed = vec![0; dictionary.values().len()];
+            absorb_boxed::<R>(keys, dictionary.values(), &mut hashed)?;
+            if hashed.is_empty() {
+                states.iter_mut().for_each(|state| Ready::<R>::add(state, ready.null));
+                return Ok(());
+            }
+            macro_rules! look_up {
+                ($($key:ident => $type:ty),*) => {
+                    match dictionary.keys().data_type() {
+                        $(DataType::$key => {
+                            let places = dictionary.keys().as_primitive::<$type>().values();
+                            for (row, state) in states.iter_mut().enumerate() {
+                                let is_null = nulls.is_some_and(|nulls| nulls.is_null(row));
+                                let known = hashed.get(places[row] as usize).filter(|_| !is_null);
+                                Ready::<R>::add(state, known.map_or(ready.null, |block| R::load(*block)));
+                            }
+                        })*
+                        other => return Err(EncodingError::Unsupported { column: String::new(), data_type: other.clone() }),
+                    }
+                };
+            }
+            look_up!(Int8 => Int8Type, Int16 => Int16Type, Int32 => Int32Type, Int64 => Int64Type,
+                     UInt8 => UInt8Type, UInt16 => UInt16Type, UInt32 => UInt32Type, UInt64 => UInt64Type);
+        }
+        DataType::RunEndEncoded(_, values) => return absorb_boxed::<R>(keys, &unpack(values.data_type())?, states),
+        _ => {
+            let encoder = ColumnEncoder::new("", &make_array(array.to_data()))?;
+            let start = start(Class::Encoded);
+            let mut encoded = Vec::new();
+            for (row, state) in states.iter_mut().enumerate() {
+                if encoder.is_null(row) {
+                    Ready::<R>::add(state, ready.null);
+                    continue;
+                }
+                encoded.clear();
+                encoder.encode(row, &mut encoded);
+                Ready::<R>::add(state, ready.bytes(start, keys.last, &encoded));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Recursion into the values of a dictionary: not inlined, and through the same door.
+fn absorb_boxed<R: Rounds>(keys: &ColumnKeys, array: &ArrayRef, states: &mut [u128]) -> Result<(), EncodingError> {
+    #[cfg(target_arch = "x86_64")]
+    if R::NATIVE {
+        #[expect(unsafe_code, reason = "the function needs instructions that were looked for")]
+        // SAFETY: `Native` is used only where the processor has these features.
+        return unsafe { absorb_native(keys, array.as_ref(), states) };
+    }
+    absorb::<Portable>(keys, array.as_ref(), states)
+}
+
+#[inline(always)]
+fn narrow_decimals<R: Rounds, T: ArrowPrimitiveType>(
+    keys: &ColumnKeys,
+    ready: &Ready<R>,
+    values: &PrimitiveArray<T>,
+    scale: i8,
+    nulls: Option<&NullBuffer>,
+    states: &mut [u128],
+    wide: impl Fn(T::Native) -> i128,
+) {
+    let start = R::load(keys.starts[Class::Exact as usize] ^ keys.last);
+    let power = u32::try_from(38 - i16::from(scale)).ok().filter(|power| *power <= 38).map(|power| 10_u128.pow(power));
+    let values = values.values();
+    let mut encoded = Vec::new();
+    for (row, state) in states.iter_mut().enumerate() {
+        if nulls.is_some_and(|nulls| nulls.is_null(row)) {
+            Ready::<R>::add(state, ready.null);
+            continue;
+        }
+        let coefficient = wide(values[row]);
+        let payload = match power {
+            Some(power) if coefficient.unsigned_abs() < MOST_EXACT => Some((coefficient as u128).wrapping_mul(power)),
+            _ => exact_stripped(i256::from_i128(coefficient), scale),
+        };
+        let block = match payload {
+            Some(payload) => ready.block(start, payload),
+            None => {
+                encoded.clear();
+                encode_decimal(coefficient, scale, &mut encoded);
+                ready.bytes(keys.starts[Class::WideExact as usize], keys.last, &encoded)
+            }
+        };
+        Ready::<R>::add(state, block);
+    }
+}
+
+#[inline(always)]
+fn text<R: Rounds, T: ByteArrayType>(
+    keys: &ColumnKeys,
+    ready: &Ready<R>,
+    class: Class,
+    array: &GenericByteArray<T>,
+    nulls: Option<&NullBuffer>,
+    states: &mut [u128],
+) where
+    T::Native: AsRef<[u8]>,
+{
+    let start = keys.starts[class as usize];
+    for (row, state) in states.iter_mut().enumerate() {
+        let is_null = nulls.is_some_and(|nulls| nulls.is_null(row));
+        Ready::<R>::add(state, if is_null { ready.null } else { ready.bytes(start, keys.last, array.value(row).as_ref()) });
+    }
+}
+
+#[inline(always)]
+fn views<R: Rounds, T: ByteViewType>(
+    keys: &ColumnKeys,
+    ready: &Ready<R>,
+    class: Class,
+    array: &GenericByteViewArray<T>,
+    nulls: Option<&NullBuffer>,
+    states: &mut [u128],
+) where
+    T::Native: AsRef<[u8]>,
+{
+    let start = keys.starts[class as usize];
+    let single = R::load(start ^ keys.last);
+    let views = array.views();
+    for (row, state) in states.iter_mut().enumerate() {
+        if nulls.is_some_and(|nulls| nulls.is_null(row)) {
+            Ready::<R>::add(state, ready.null);
+            continue;
+        }
+        // The low half word of a view is the length; up to twelve bytes stand behind it.
+        let view = views[row];
+        let length = view as u32;
+        let block = if length <= 12 {
+            let bytes = (view >> 32) & ((1 << (8 * length)) - 1);
+            ready.block(single, bytes ^ (u128::from(length) << 120))
+        } else {
+            ready.bytes(start, keys.last, array.value(row).as_ref())
+        };
+        Ready::<R>::add(state, block);
+    }
+}
+
+#[cfg(test)]
+mod tests;
