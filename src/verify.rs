@@ -15,7 +15,9 @@ use crate::checks::{
 };
 use crate::domain::{Bounds, CHECKSUM_DEFINITION, Finding, Instant, Mode, Seed, Severity, Side, Verdict};
 use crate::error::{Error, Result, redacted};
-use crate::findings::{AcceptUse, CheckRecord, CheckStatus, Counts, Extent, RunRecord, SideRecord, StreamRecord, apply_accepts};
+use crate::findings::{
+    AcceptUse, CheckRecord, CheckStatus, Counts, Extent, RunRecord, SideRecord, StageRecord, StreamRecord, apply_accepts,
+};
 use crate::gate;
 use crate::job::{Job, RunOptions, Stream};
 use crate::progress::Progress;
@@ -89,9 +91,22 @@ async fn verify_stream(job: &Job, stream: Stream, run: &Run<'_>) -> Result<(Stre
         }
         Err(error) => return Err(error),
     };
-    let mut screened = screened;
+    let (mut screened, mut localised) = (screened, localised);
+    let moved = moved(&context, &prepared).await;
+    if !moved.is_empty() {
+        // What was compared may have been of two versions of a file.
+        localised.differences.iter_mut().for_each(|difference| difference.kind = Some("unstable"));
+    }
     refuse_times_that_are_all_null(&prepared, &screened)?;
+    let mut after = Clock::now();
+    let mut step = |screened: &mut Screened, name: &'static str, rows: u64| {
+        let elapsed_ms = u64::try_from(after.elapsed().as_millis()).unwrap_or(u64::MAX);
+        screened.stages.push(StageRecord { name, side: None, rows, bytes: 0, elapsed_ms });
+        after = Clock::now();
+    };
     let mut facts = continuity(&prepared, &mut screened);
+    let windows = facts.windows.len() as u64;
+    step(&mut screened, "continuity", windows);
     if run.options.untrusted {
         // Under a secret seed a checksum means nothing outside this run, and showing it would help a forger.
         facts.windows.iter_mut().for_each(|window| window.checksums = [None, None]);
@@ -106,6 +121,8 @@ async fn verify_stream(job: &Job, stream: Stream, run: &Run<'_>) -> Result<(Stre
         most: run.options.max_findings,
     };
     let relations = relations(&input).map_err(|e| Error::engine("staging the relations")(e.into()))?;
+    // From here on the relations hold them.
+    localised.differences = Vec::new();
     let table = |name: &str| relations.iter().find(|(known, _)| *known == name).map(|(_, batch)| batch.clone());
     let missing =
         || Error::engine("staging the relations")(datafusion::error::DataFusionError::Internal("a relation is missing".to_string()));
@@ -115,14 +132,20 @@ async fn verify_stream(job: &Job, stream: Stream, run: &Run<'_>) -> Result<(Stre
     let own: Vec<_> = catalogue::all().into_iter().filter(|check| check.family != "housekeeping").collect();
     let mut outcomes = run_checks(&own, &prepared.stream.name, relations, why_not, &job.severities).await?;
     name_rules(&prepared, &mut outcomes);
-    let incomplete = incomplete_reasons(&prepared, &screened, &localised, failure.as_ref());
+    step(&mut screened, "checks", outcomes.iter().map(|outcome| outcome.findings.len() as u64).sum());
+    let mut incomplete = incomplete_reasons(&prepared, &screened, &localised, failure.as_ref());
+    incomplete.extend(moved.iter().map(|(side, files)| {
+        format!("files of the {side} changed while they were read ({}): what was found is unstable", files.join(", "))
+    }));
     let mut record = StreamRecord {
         name: prepared.stream.name.clone(),
         mode: prepared.stream.mode,
         verdict: Verdict::Incomplete,
         reason: String::new(),
         incomplete,
+        unstable: !moved.is_empty(),
         sides: side_records(&prepared, &screened, &facts, run.options.untrusted),
+        stages: screened.stages.clone(),
         bounds: if failure.is_some() { prepared.stream.bounds } else { facts.bounds },
         bounds_kind: bounds_kind(&prepared, facts.bounds),
         outage: prepared.stream.outage,
@@ -148,6 +171,18 @@ async fn verify_stream(job: &Job, stream: Stream, run: &Run<'_>) -> Result<(Stre
     complete_totals(&prepared, &screened, &localised, &outcomes, job, &mut record);
     record.elapsed_ms = u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok((record, outcomes))
+}
+
+/// The files of each side that are not what they were when the side was opened.
+async fn moved(context: &SessionContext, prepared: &Prepared) -> Vec<(Side, Vec<String>)> {
+    let mut moved = Vec::new();
+    for opened in &prepared.sides {
+        if let Some(spec) = prepared.stream.side(opened.side) {
+            moved.push((opened.side, opened.changed(context, spec).await));
+        }
+    }
+    moved.retain(|(_, files)| !files.is_empty());
+    moved
 }
 
 /// A failed read with the file that it failed on.
@@ -195,7 +230,7 @@ async fn passes(
     context: &SessionContext,
 ) -> Result<(Screened, Localised)> {
     let mut screened = screen(prepared, run.options, seed, shower, context.task_ctx(), run.progress).await?;
-    let clocks = settle_clocks(prepared, &mut screened.sides, run.options.memory_bytes, seed, &context.task_ctx(), run.progress).await?;
+    let clocks = settle_clocks(prepared, &mut screened.sides, run.options, seed, &context.task_ctx(), run.progress).await?;
     screened.stages.extend(clocks);
     let localised = localise(prepared, &mut screened, run.options, seed, shower, context.task_ctx(), run.progress).await?;
     Ok((screened, localised))
@@ -374,7 +409,7 @@ fn incomplete_reasons(prepared: &Prepared, screened: &Screened, localised: &Loca
         return vec![error.to_string()];
     }
     let stream = &prepared.stream;
-    let mut reasons = Vec::new();
+    let mut reasons = screened.doubts.clone();
     if screened.sides.iter().all(|side| side.rows() == 0) {
         let read: u64 = screened.sides.iter().map(|side| side.rows_read).sum();
         reasons.push(match (screened.sides.len(), read) {
@@ -423,6 +458,7 @@ fn side_records(prepared: &Prepared, screened: &Screened, facts: &Continuity, se
                 bytes: opened.bytes(),
                 rows: screen.map(checks::SideScreen::rows),
                 rows_read: screen.map(|side| side.rows_read),
+                rows_outside: screen.map(|side| side.rows_outside),
                 // Under a secret seed a checksum means nothing to anybody else.
                 checksum: screen.filter(|_| !secret).map(|side| side.total().to_hex()),
                 digest: facts
@@ -591,7 +627,11 @@ async fn housekeeping(job: &Job, streams: &mut [(StreamRecord, Vec<Outcome>)], u
 /// The verdict of a stream, its reason in one sentence, and its findings up to the limit.
 fn conclude(mut record: StreamRecord, outcomes: Vec<Outcome>, options: &RunOptions) -> StreamRecord {
     let worst = record.by_severity.iter().filter(|(_, count)| **count > 0).map(|(severity, _)| *severity).max();
-    record.verdict = gate::stream_verdict(options.fail_on, worst, !record.incomplete.is_empty());
+    record.verdict = match record.unstable {
+        // Of data that moved nothing can be said, not even that it differs.
+        true => Verdict::Incomplete,
+        false => gate::stream_verdict(options.fail_on, worst, !record.incomplete.is_empty()),
+    };
     let mut findings: Vec<Finding> = Vec::new();
     for outcome in outcomes {
         let total = record.totals.get(&outcome.check).copied().unwrap_or(0);

@@ -16,6 +16,9 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
+use arrow::array::BooleanArray;
+use arrow::buffer::BooleanBuffer;
+
 use super::sketch::Sketch;
 use crate::domain::{Fingerprint, Side};
 
@@ -96,8 +99,44 @@ impl Places {
         self.ids.values().map(|rows| rows[side.index()]).sum()
     }
 
-    pub(super) fn contains(&self, position: Position) -> bool {
-        self.ids.contains_key(&position.map(|at| at >> self.shift))
+    /// For each row, whether it lies in one of them.
+    pub(super) fn mask(&self, positions: &[Position]) -> BooleanArray {
+        let mut recent: Option<(Position, bool)> = None;
+        let inside = positions.iter().map(|position| {
+            let id = position.map(|at| at >> self.shift);
+            match recent {
+                Some((known, inside)) if known == id => inside,
+                _ => {
+                    let inside = self.ids.contains_key(&id);
+                    recent = Some((id, inside));
+                    inside
+                }
+            }
+        });
+        BooleanArray::new(BooleanBuffer::from_iter(inside), None)
+    }
+
+    /// The positions that they span, first and last, in at most so many ranges, and whether rows without a position belong to them.
+    pub(super) fn ranges(&self, most: usize) -> (Vec<(i64, i64)>, bool) {
+        let mut ids: Vec<i64> = self.ids.keys().flatten().copied().collect();
+        ids.sort_unstable();
+        let mut ranges: Vec<(i64, i64)> = Vec::new();
+        for id in ids {
+            match ranges.last_mut() {
+                Some((_, last)) if *last + 1 == id => *last = id,
+                _ => ranges.push((id, id)),
+            }
+        }
+        // The narrowest spaces between ranges are given up first.
+        while ranges.len() > most.max(1) {
+            let narrowest = (1..ranges.len()).min_by_key(|&at| i128::from(ranges[at].0) - i128::from(ranges[at - 1].1)).unwrap_or(1);
+            ranges[narrowest - 1].1 = ranges[narrowest].1;
+            ranges.remove(narrowest);
+        }
+        let start = |id: i64| i128::from(id) << self.shift;
+        let whole = |at: i128| i64::try_from(at).unwrap_or(if at < 0 { i64::MIN } else { i64::MAX });
+        let ranges = ranges.into_iter().map(|(from, last)| (whole(start(from)), whole(start(last) + (1_i128 << self.shift) - 1))).collect();
+        (ranges, self.ids.contains_key(&None))
     }
 }
 
@@ -281,6 +320,9 @@ mod tests {
         let (tags, one_sided, _) = differing(&rows, 3, 100);
         assert_eq!(one_sided.rows(Side::Original) as usize + tags.len(), 2_000);
         assert!(one_sided.rows(Side::Original) > 1_500 && one_sided.rows(Side::Backfill) == 0);
-        assert!(one_sided.contains(Some(5_000)) && !one_sided.contains(Some(1)) && !one_sided.contains(None));
+        let mask = one_sided.mask(&[Some(5_000), Some(1), None, Some(5_001)]);
+        assert_eq!(mask.values().iter().collect::<Vec<_>>(), [true, false, false, true]);
+        let (ranges, without) = one_sided.ranges(4);
+        assert!(!without && ranges.len() == 1 && ranges[0].0 >= 4_000 && ranges[0].1 < 6_000, "{ranges:?}");
     }
 }

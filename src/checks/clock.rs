@@ -12,11 +12,13 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::TaskContext;
 
 use super::hashing::{SideHasher, Times};
-use super::reading::{Stage, Want, fold, scan};
+use super::reading::{Want, fold, scan};
 use super::screen::{SideScreen, whole_numbers};
 use super::sketch::ByHash;
 use crate::domain::{ColumnEncoder, Seed};
 use crate::error::Result;
+use crate::findings::StageRecord;
+use crate::job::RunOptions;
 use crate::progress::Progress;
 use crate::staging::Prepared;
 
@@ -178,11 +180,11 @@ struct Points {
 pub async fn settle_clocks(
     prepared: &Prepared,
     sides: &mut [SideScreen],
-    memory_bytes: u64,
+    options: &RunOptions,
     seed: &Seed,
     context: &Arc<TaskContext>,
     progress: &Progress,
-) -> Result<Vec<Stage>> {
+) -> Result<Vec<StageRecord>> {
     let mut stages = Vec::new();
     let (Some(time), Some(sequence)) = (prepared.time, prepared.sequence) else { return Ok(stages) };
     let mut columns = prepared.series.clone();
@@ -191,9 +193,10 @@ pub async fn settle_clocks(
     columns.dedup();
     for (opened, side) in prepared.sides.iter().zip(sides) {
         let mut settled: HashMap<Vec<u8>, (Option<(i128, i128)>, Vec<Fall>)> = HashMap::new();
-        for part in parts(side, (memory_bytes / 4).max(1 << 20)) {
+        for part in parts(side, (options.memory_bytes / 4).max(1 << 20)) {
             progress.stage(&format!("ordering the sequence of {} {}", prepared.stream.name, opened.side), opened.rows_hint);
-            let plan = scan(prepared, opened, &Want { columns: columns.clone(), ..Want::default() }).await?;
+            let plan = scan(prepared, opened, &Want { columns: columns.clone(), bounded: options.shortcuts.statistics, ..Want::default() })
+                .await?;
             let hasher = SideHasher::new(opened.side, prepared, seed, &plan.schema());
             let wanted: Arc<HashMap<Vec<u8>, usize>> =
                 Arc::new(part.series.iter().enumerate().map(|(at, series)| (series.clone(), at)).collect());

@@ -25,8 +25,11 @@ pub(super) enum Locality {
 impl Locality {
     /// Event time, or else the sequence, or else the first number or time in the key, or else the key's hash.
     pub(super) fn of(prepared: &Prepared) -> Self {
-        let is_number = |place: usize| prepared.paired[place].common.is_integer();
-        let is_time = |place: usize| matches!(prepared.paired[place].common, DataType::Timestamp(_, _) | DataType::Date32);
+        // A column that is not compared may differ, and would tear rows apart that are equal.
+        let is_number = |place: usize| prepared.paired[place].compared && prepared.paired[place].common.is_integer();
+        let is_time = |place: usize| {
+            prepared.paired[place].compared && matches!(prepared.paired[place].common, DataType::Timestamp(_, _) | DataType::Date32)
+        };
         if let Some(place) = prepared.time.filter(|&place| is_time(place)) {
             return Self::Time(place);
         }
@@ -205,6 +208,19 @@ impl Times {
     pub(super) fn at(&self, row: usize) -> Option<i128> {
         let ticks = self.ticks.as_ref()?.as_primitive::<Int64Type>();
         (row < self.rows && !ticks.is_null(row)).then(|| i128::from(ticks.value(row)) * self.per_tick)
+    }
+
+    /// The first and the last of them.
+    pub(super) fn extent(&self) -> Option<(i128, i128)> {
+        let ticks = self.ticks.as_ref()?.as_primitive::<Int64Type>();
+        let (first, last) = (arrow::compute::min(ticks)?, arrow::compute::max(ticks)?);
+        Some((i128::from(first) * self.per_tick, i128::from(last) * self.per_tick))
+    }
+
+    /// Ticks of all rows and nanoseconds in one, if none is NULL.
+    pub(super) fn dense(&self) -> Option<(&[i64], i128)> {
+        let ticks = self.ticks.as_ref().filter(|ticks| ticks.null_count() == 0)?;
+        Some((ticks.as_primitive::<Int64Type>().values(), self.per_tick))
     }
 
     /// All of them.

@@ -16,22 +16,26 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::BooleanArray;
-use arrow::compute::filter_record_batch;
-use arrow::record_batch::RecordBatch;
+use arrow::array::{BooleanArray, UInt32Array};
+use arrow::compute::{cast, filter_record_batch, take};
+use arrow::datatypes::{Field, Schema};
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::error::DataFusionError;
 use datafusion::execution::TaskContext;
+use datafusion::prelude::Expr;
 
 use super::buckets::Places;
 use super::hashing::{Locality, SideHasher};
-use super::reading::{Stage, Want, fold, scan};
+use super::reading::{Want, fold, near, scan};
 use super::repeats::repeated;
 use super::screen::Screened;
 use super::settle::{Gathered, Localised, Settle, canonical_order, trim};
 use super::sketch::{ByHash, Sketch, Tags, tag_of};
 use super::store::{Store, bytes_of, through_engine};
+use super::suspect::suspect;
 use crate::domain::{Mode, Seed, Side};
 use crate::error::{Error, Result};
+use crate::findings::StageRecord;
 use crate::job::RunOptions;
 use crate::progress::Progress;
 use crate::source::Opened;
@@ -48,12 +52,14 @@ enum Suspects {
 /// The second look at one stream.
 struct Look<'a> {
     prepared: &'a Prepared,
+    /// The same, for filters that live in plans.
+    shared: Arc<Prepared>,
     options: &'a RunOptions,
     seed: &'a Seed,
     shower: &'a Shower,
     context: Arc<TaskContext>,
     progress: &'a Progress,
-    stages: Vec<Stage>,
+    stages: Vec<StageRecord>,
 }
 
 /// Settles every key that may differ.
@@ -69,7 +75,8 @@ pub async fn localise(
     context: Arc<TaskContext>,
     progress: &Progress,
 ) -> Result<Localised> {
-    let mut look = Look { prepared, options, seed, shower, context, progress, stages: Vec::new() };
+    let shared = Arc::new(prepared.clone());
+    let mut look = Look { prepared, shared, options, seed, shower, context, progress, stages: Vec::new() };
     let outcome = look.run(screened).await;
     screened.stages.append(&mut look.stages);
     outcome
@@ -125,6 +132,11 @@ impl Look<'_> {
         columns
     }
 
+    /// Rows of a side that may lie in some buckets, as far as statistics are asked.
+    fn near(&self, opened: &Opened, places: &Places) -> Option<Expr> {
+        near(self.prepared, opened, places).filter(|_| self.options.shortcuts.statistics)
+    }
+
     fn stage(&self, what: &str) {
         let rows = self.prepared.sides.iter().map(|opened| opened.rows_hint).sum::<Option<u64>>();
         self.progress.stage(&format!("{what} {}", self.prepared.stream.name), rows);
@@ -161,10 +173,11 @@ impl Look<'_> {
             }
         }
         if let Some(repeats) = screened.repeats.take() {
-            let memory = self.options.memory_bytes;
             let most = self.most_tags();
-            let named = repeated(self.prepared, repeats, memory, most, self.seed, self.context.clone(), self.progress, &mut self.stages);
-            match named.await? {
+            let named = repeated(self.prepared, repeats, self.options, most, self.seed, self.context.clone(), self.progress);
+            let (named, mut stages) = named.await?;
+            self.stages.append(&mut stages);
+            match named {
                 Some(named) => tags.extend(named),
                 None => return Ok(Suspects::All),
             }
@@ -185,14 +198,21 @@ impl Look<'_> {
         let mut table = Sketch::new(third);
         for opened in &self.prepared.sides {
             self.stage("looking closer at");
-            let want = Want { columns: (0..self.prepared.paired.len()).collect(), hashed: true, ..Want::default() };
+            let columns = (0..self.prepared.paired.len()).collect();
+            let want = Want {
+                columns,
+                hashed: true,
+                bounded: self.options.shortcuts.statistics,
+                near: self.near(opened, &places),
+                ..Want::default()
+            };
             let plan = scan(self.prepared, opened, &want).await?;
             let hasher = SideHasher::new(opened.side, self.prepared, self.seed, &plan.schema());
             let (places, side) = (places.clone(), opened.side);
             let add = move |sketch: &mut Sketch, batch: RecordBatch| {
                 let batch = hasher.inside(&batch)?.unwrap_or(batch);
                 let keys = hasher.hash(&batch, false)?.keys;
-                let mask: BooleanArray = hasher.positions(&batch, &keys)?.into_iter().map(|at| Some(places.contains(at))).collect();
+                let mask = places.mask(&hasher.positions(&batch, &keys)?);
                 if mask.true_count() == 0 {
                     return Ok(());
                 }
@@ -221,14 +241,17 @@ impl Look<'_> {
                 continue;
             }
             self.stage("looking up keys of");
-            let plan = scan(self.prepared, opened, &Want { columns: self.key_columns(), hashed: true, ..Want::default() }).await?;
+            let near = self.near(opened, &places);
+            let want =
+                Want { columns: self.key_columns(), hashed: true, bounded: self.options.shortcuts.statistics, near, ..Want::default() };
+            let plan = scan(self.prepared, opened, &want).await?;
             let hasher = SideHasher::new(opened.side, self.prepared, self.seed, &plan.schema());
             let places = places.clone();
             let add = move |tags: &mut Vec<u64>, batch: RecordBatch| {
                 let batch = hasher.inside(&batch)?.unwrap_or(batch);
                 let keys = hasher.hash(&batch, false)?.keys;
-                let positions = hasher.positions(&batch, &keys)?;
-                tags.extend(keys.iter().zip(positions).filter(|(_, at)| places.contains(*at)).map(|(key, _)| tag_of(*key)));
+                let mask = places.mask(&hasher.positions(&batch, &keys)?);
+                tags.extend(keys.iter().zip(mask.values()).filter(|(_, inside)| *inside).map(|(key, _)| tag_of(*key)));
                 Ok::<_, DataFusionError>(())
             };
             let (parts, stage) = fold("keys", opened.side, plan, self.context.clone(), self.progress, Vec::new, add).await?;
@@ -248,13 +271,15 @@ impl Look<'_> {
         let mut held: Vec<(Side, RecordBatch, Vec<u128>)> = Vec::new();
         for opened in &self.prepared.sides {
             self.stage("counting suspects of");
-            let plan = scan(self.prepared, opened, &Want { columns: columns.clone(), ..Want::default() }).await?;
+            let want = Want { columns: columns.clone(), hashed: true, bounded: self.options.shortcuts.statistics, ..Want::default() };
+            let plan = scan(self.prepared, opened, &want).await?;
             let hasher = SideHasher::new(opened.side, self.prepared, self.seed, &plan.schema());
-            let (tags, held_bytes) = (tags.clone(), held_bytes.clone());
+            let (tags, held_bytes, types) = (tags.clone(), held_bytes.clone(), opened.schema.clone());
             let add = move |state: &mut Counted, batch: RecordBatch| {
                 let batch = hasher.inside(&batch)?.unwrap_or(batch);
                 let keys = hasher.hash(&batch, false)?.keys;
                 let Some((batch, keys)) = chosen(&batch, &keys, &tags)? else { return Ok(()) };
+                let batch = plain(&batch, &types)?;
                 keys.iter().for_each(|key| *state.counts.entry(tag_of(*key)).or_default() += 1);
                 let bytes = held_bytes.fetch_add(bytes_of(&batch), Ordering::Relaxed);
                 if bytes <= room {
@@ -318,7 +343,7 @@ impl Look<'_> {
             self.stage("localising");
             let plan = self.fetch_plan(opened, columns, &choice).await?;
             let hasher = SideHasher::new(opened.side, self.prepared, self.seed, &plan.schema());
-            let (choice, store, side) = (choice.clone(), store.clone(), opened.side);
+            let (choice, store, side, types) = (choice.clone(), store.clone(), opened.side, opened.schema.clone());
             let add = move |(): &mut (), batch: RecordBatch| {
                 let batch = hasher.inside(&batch)?.unwrap_or(batch);
                 let keys = hasher.hash(&batch, false)?.keys;
@@ -327,6 +352,7 @@ impl Look<'_> {
                     Choice::Of(tags) => chosen(&batch, &keys, tags)?,
                 };
                 let Some((batch, keys)) = chosen else { return Ok(()) };
+                let batch = plain(&batch, &types)?;
                 // A poisoned lock means that another reader panicked, and then its error is what is reported.
                 store.lock().unwrap_or_else(PoisonError::into_inner).push(side, batch, &keys).map_err(through_engine)
             };
@@ -344,8 +370,16 @@ impl Look<'_> {
         columns: &[usize],
         choice: &Choice,
     ) -> Result<Arc<dyn datafusion::physical_plan::ExecutionPlan>> {
-        let _ = choice;
-        scan(self.prepared, opened, &Want { columns: columns.to_vec(), ..Want::default() }).await
+        let filter = match choice {
+            Choice::Of(tags) => Some(suspect(&self.shared, opened.side, self.seed, tags)),
+            Choice::All => None,
+        };
+        scan(
+            self.prepared,
+            opened,
+            &Want { columns: columns.to_vec(), hashed: true, bounded: self.options.shortcuts.statistics, filter, ..Want::default() },
+        )
+        .await
     }
 
     fn settle_store(&self, screened: &Screened, columns: &[usize], store: Store, found: &mut Localised) -> Result<()> {
@@ -385,4 +419,19 @@ fn chosen(batch: &RecordBatch, keys: &[u128], tags: &Tags) -> Result<Option<(Rec
             Ok(Some((filter_record_batch(batch, &mask)?, kept)))
         }
     }
+}
+
+/// Rows in the types in which their side is shown, in buffers of their own: a decoder's are made for a whole row group.
+fn plain(batch: &RecordBatch, types: &Schema) -> Result<RecordBatch, DataFusionError> {
+    let all = UInt32Array::from_iter_values(0..u32::try_from(batch.num_rows()).unwrap_or(u32::MAX));
+    let mut fields = Vec::with_capacity(batch.num_columns());
+    let mut columns = Vec::with_capacity(batch.num_columns());
+    for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
+        let shown = types.field_with_name(field.name())?;
+        let column = take(column, &all, None)?;
+        columns.push(if column.data_type() == shown.data_type() { column } else { cast(&column, shown.data_type())? });
+        fields.push(Field::new(field.name(), shown.data_type().clone(), true));
+    }
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    Ok(RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)?)
 }

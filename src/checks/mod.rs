@@ -21,12 +21,12 @@ mod screen;
 mod settle;
 mod sketch;
 mod store;
+mod suspect;
 
 pub use clock::settle_clocks;
 pub use continuity::{Continuity, GapFact, Range, SpanFact, Whose, WindowFact, continuity, rows_without_sequence};
 pub use localise::localise;
 pub use manifest::{ManifestFact, check_manifests};
-pub use reading::Stage;
 pub use relations::{RelationInput, accepts as accepts_relation, relations};
 pub use rules::{rule_is_valid, rules_of};
 pub use runner::{Outcome, run_checks};

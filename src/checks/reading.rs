@@ -3,31 +3,25 @@
 use std::sync::Arc;
 use std::time::Instant as Clock;
 
+use arrow::datatypes::{DataType, TimeUnit};
 use arrow::record_batch::RecordBatch;
+use datafusion::common::ScalarValue;
 use datafusion::error::DataFusionError;
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream_partitioned};
-use datafusion::prelude::{Expr, ident};
+use datafusion::prelude::{Expr, ident, lit};
 use futures::TryStreamExt;
 use tokio::task::JoinSet;
 
+use super::buckets::Places;
+use super::hashing::Locality;
 use super::rules::{rule_expression, rules_of};
-use crate::domain::Side;
+use crate::domain::{Side, ticks_per_second};
 use crate::error::{Error, Result};
+use crate::findings::StageRecord;
 use crate::progress::Progress;
 use crate::source::{Guard, Opened, describe_engine_error};
 use crate::staging::{Prepared, refuse_unsafe_joins};
-
-/// What one pass cost.
-#[derive(Debug, Clone)]
-#[expect(missing_docs, reason = "the fields of `stages` in run.json, documented in docs/report.md")]
-pub struct Stage {
-    pub name: &'static str,
-    pub side: Option<Side>,
-    pub rows: u64,
-    pub bytes: u64,
-    pub elapsed_ms: u64,
-}
 
 /// What a pass reads of a side.
 #[derive(Debug, Clone, Default)]
@@ -36,10 +30,87 @@ pub(super) struct Want {
     pub(super) columns: Vec<usize>,
     /// A boolean column for each rule of the side behind them.
     pub(super) rules: bool,
-    /// The columns are only hashed, so that their physical form does not matter.
+    /// The columns are only hashed, or cast to plain types before they are shown, so that their physical form does not matter.
     pub(super) hashed: bool,
+    /// Rows far outside the bounds need not come, so that what statistics prove to lie there is not read. Rows near them may.
+    pub(super) bounded: bool,
+    /// Rows for which this does not hold need not come.
+    pub(super) near: Option<Expr>,
     /// Rows for which this does not hold are left out.
     pub(super) filter: Option<Expr>,
+}
+
+/// Ranges of a column that a predicate names at most.
+const MOST_RANGES: usize = 16;
+
+/// How far from a range of time rows are still read: further than any conversion of an event time moves it, in nanoseconds.
+const NEAR: i128 = 2_000_000_000;
+
+/// A predicate that holds for all rows in some buckets, and can be judged by statistics.
+pub(super) fn near(prepared: &Prepared, opened: &Opened, places: &Places) -> Option<Expr> {
+    let (ranges, without) = places.ranges(MOST_RANGES);
+    let (place, per_tick) = match Locality::of(prepared) {
+        Locality::Key => return None,
+        Locality::Number(place) if prepared.paired[place].common == DataType::Int64 => (place, None),
+        Locality::Number(_) => return None,
+        Locality::Time(place) => (place, Some(nanos_per_tick(&prepared.paired[place].common)?)),
+    };
+    let name = &prepared.paired[place].name;
+    let data_type = opened.schema.field_with_name(name).ok()?.data_type().clone();
+    let mut all: Option<Expr> = None;
+    for (first, last) in ranges {
+        let (from, until) = match per_tick {
+            Some(per_tick) => {
+                let at = |tick: i64, by: i128| instant_literal(&data_type, i128::from(tick) * per_tick + by);
+                (at(first, -NEAR)?, at(last, NEAR + per_tick)?)
+            }
+            None => (ScalarValue::Int64(Some(first)), ScalarValue::Int64(Some(last))),
+        };
+        let range = ident(name.clone()).gt_eq(lit(from)).and(ident(name.clone()).lt_eq(lit(until)));
+        all = Some(all.map_or(range.clone(), |all| all.or(range)));
+    }
+    match (all, without) {
+        (Some(all), true) => Some(all.or(ident(name.clone()).is_null())),
+        (all, _) => all,
+    }
+}
+
+fn nanos_per_tick(data_type: &DataType) -> Option<i128> {
+    Some(match data_type {
+        DataType::Timestamp(unit, _) => i128::from(1_000_000_000 / ticks_per_second(*unit)),
+        DataType::Date32 => 86_400_000_000_000,
+        _ => return None,
+    })
+}
+
+/// A time as a value of a column's own type, rounded down.
+fn instant_literal(data_type: &DataType, nanos: i128) -> Option<ScalarValue> {
+    let ticks = i64::try_from(nanos.div_euclid(nanos_per_tick(data_type)?)).ok()?;
+    Some(match data_type {
+        DataType::Timestamp(TimeUnit::Second, zone) => ScalarValue::TimestampSecond(Some(ticks), zone.clone()),
+        DataType::Timestamp(TimeUnit::Millisecond, zone) => ScalarValue::TimestampMillisecond(Some(ticks), zone.clone()),
+        DataType::Timestamp(TimeUnit::Microsecond, zone) => ScalarValue::TimestampMicrosecond(Some(ticks), zone.clone()),
+        DataType::Timestamp(TimeUnit::Nanosecond, zone) => ScalarValue::TimestampNanosecond(Some(ticks), zone.clone()),
+        DataType::Date32 => ScalarValue::Date32(Some(i32::try_from(ticks).ok()?)),
+        _ => return None,
+    })
+}
+
+/// A predicate that holds for all rows inside the bounds, and can be judged by statistics. A row without a time is neither inside
+/// nor outside, so it holds for NULL.
+fn near_bounds(prepared: &Prepared, opened: &Opened) -> Option<Expr> {
+    let bounds = prepared.stream.bounds;
+    let name = &prepared.paired.get(prepared.time?)?.name;
+    let data_type = opened.schema.field_with_name(name).ok()?.data_type().clone();
+    let tick = |nanos: i128| instant_literal(&data_type, nanos);
+    let from = bounds.from.and_then(|from| tick(from.0 - NEAR)).map(|at| ident(name.clone()).gt_eq(lit(at)));
+    let until = bounds.until.and_then(|until| tick(until.0 + NEAR)).map(|at| ident(name.clone()).lt_eq(lit(at)));
+    let near = match (from, until) {
+        (Some(from), Some(until)) => from.and(until),
+        (Some(one), None) | (None, Some(one)) => one,
+        (None, None) => return None,
+    };
+    Some(near.or(ident(name.clone()).is_null()))
 }
 
 /// The plan of a pass over a side.
@@ -57,8 +128,19 @@ pub(super) async fn scan(prepared: &Prepared, opened: &Opened, want: &Want) -> R
     if let Some(filter) = &want.filter {
         frame = frame.filter(filter.clone()).map_err(Error::engine(what.clone()))?;
     }
+    if let Some(near) = &want.near {
+        frame = frame.filter(near.clone()).map_err(Error::engine(what.clone()))?;
+    }
+    if want.bounded
+        && let Some(filter) = near_bounds(prepared, opened)
+    {
+        frame = frame.filter(filter).map_err(Error::engine(what.clone()))?;
+    }
     let frame = frame.select(expressions).map_err(Error::engine(what.clone()))?;
-    let physical = frame.create_physical_plan().await.map_err(Error::engine(what.clone()))?;
+    let (mut state, plan) = frame.into_parts();
+    // The scan evaluates what it was given as it decodes, and makes the other columns of those rows only that are left.
+    state.config_mut().options_mut().execution.parquet.pushdown_filters = want.filter.is_some();
+    let physical = state.create_physical_plan(&plan).await.map_err(Error::engine(what.clone()))?;
     refuse_unsafe_joins(&what, physical.as_ref())?;
     Ok(physical)
 }
@@ -82,7 +164,7 @@ pub(super) async fn fold<S, A>(
     progress: &Progress,
     make: impl Fn() -> S,
     add: A,
-) -> Result<(Vec<S>, Stage)>
+) -> Result<(Vec<S>, StageRecord)>
 where
     S: Send + 'static,
     A: Fn(&mut S, RecordBatch) -> Result<(), DataFusionError> + Clone + Send + 'static,
@@ -126,5 +208,5 @@ where
     }
     drop(guard);
     let elapsed_ms = u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX);
-    Ok((states, Stage { name, side: Some(side), rows, bytes: bytes_scanned(plan.as_ref()), elapsed_ms }))
+    Ok((states, StageRecord { name, side: Some(side), rows, bytes: bytes_scanned(plan.as_ref()), elapsed_ms }))
 }

@@ -15,10 +15,12 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::TaskContext;
 
 use super::hashing::SideHasher;
-use super::reading::{Stage, Want, fold, scan};
+use super::reading::{Want, fold, scan};
 use super::sketch::tag_of;
 use crate::domain::{Fingerprint, Seed, Side};
 use crate::error::Result;
+use crate::findings::StageRecord;
+use crate::job::RunOptions;
 use crate::progress::Progress;
 use crate::staging::Prepared;
 
@@ -85,18 +87,18 @@ impl Repeats {
 pub(super) async fn repeated(
     prepared: &Prepared,
     repeats: Repeats,
-    memory_bytes: u64,
+    options: &RunOptions,
     most: usize,
     seed: &Seed,
     context: Arc<TaskContext>,
     progress: &Progress,
-    stages: &mut Vec<Stage>,
-) -> Result<Option<Vec<u64>>> {
+) -> Result<(Option<Vec<u64>>, Vec<StageRecord>)> {
+    let mut stages = Vec::new();
     if repeats.is_clear() {
-        return Ok(Some(Vec::new()));
+        return Ok((Some(Vec::new()), stages));
     }
     let repeats = Arc::new(repeats);
-    let room = usize::try_from(memory_bytes / 8 / 8).unwrap_or(1 << 20).max(1 << 12);
+    let room = usize::try_from(options.memory_bytes / 8 / 8).unwrap_or(1 << 20).max(1 << 12);
     let mut slices: u64 = 1;
     'again: loop {
         let mut tags: Vec<u64> = Vec::new();
@@ -106,7 +108,9 @@ pub(super) async fn repeated(
             for opened in prepared.sides.iter().filter(|opened| repeats.counts(opened.side)) {
                 let mut columns = prepared.identity();
                 columns.extend(prepared.time.filter(|time| !columns.contains(time) && !prepared.stream.bounds.is_open()));
-                let plan = scan(prepared, opened, &Want { columns, hashed: true, ..Want::default() }).await?;
+                let plan =
+                    scan(prepared, opened, &Want { columns, hashed: true, bounded: options.shortcuts.statistics, ..Want::default() })
+                        .await?;
                 let hasher = SideHasher::new(opened.side, prepared, seed, &plan.schema());
                 let (maps, held) = (repeats.clone(), held.clone());
                 progress.stage(&format!("looking for repeated keys in {} {}", prepared.stream.name, opened.side), opened.rows_hint);
@@ -132,7 +136,7 @@ pub(super) async fn repeated(
                     }
                     Err(crate::error::Error::OutOfMemory { problem, .. }) if problem == TOO_MANY => {
                         if slices >= 1 << 12 {
-                            return Ok(None);
+                            return Ok((None, stages));
                         }
                         slices *= 4;
                         continue 'again;
@@ -143,10 +147,10 @@ pub(super) async fn repeated(
             candidates.sort_unstable();
             tags.extend(candidates.chunk_by(|a, b| a == b).filter(|chunk| chunk.len() > 1).map(|chunk| tag_of(u128::from(chunk[0]))));
             if tags.len() > most {
-                return Ok(None);
+                return Ok((None, stages));
             }
         }
-        return Ok(Some(tags));
+        return Ok((Some(tags), stages));
     }
 }
 

@@ -8,7 +8,6 @@ use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, Decimal128Type, Int64Type, TimestampMicrosecondType};
 use arrow::record_batch::RecordBatch;
 use datafusion::datasource::MemTable;
-use datafusion::error::DataFusionError;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use super::catalogue::Check;
@@ -62,13 +61,18 @@ pub async fn run_checks(
         let plan = context.sql(&check.sql).await.map_err(failed)?.create_physical_plan().await.map_err(failed)?;
         refuse_unsafe_joins(&format!("the check '{}'", check.id), plan.as_ref())?;
         let batches = datafusion::physical_plan::collect(plan, context.task_ctx()).await.map_err(failed)?;
-        let mut rows: Vec<(Option<i64>, Finding)> = Vec::new();
+        let mut findings: Vec<Finding> = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
+        let mut ordinals: Vec<Option<i64>> = Vec::with_capacity(findings.capacity());
         for batch in &batches {
-            rows.extend(findings_of(check, stream, batch, severity, severities).map_err(failed)?);
+            findings_of(check, stream, batch, severity, severities, &mut ordinals, &mut findings);
         }
         // The relations are in canonical order; a query that does not keep `ordinal` is ordered by what it says.
-        rows.sort_by(|(a, x), (b, y)| a.cmp(b).then_with(|| order(x).cmp(&order(y))));
-        outcome.findings = rows.into_iter().map(|(_, finding)| finding).collect();
+        if !ordinals.is_sorted() || ordinals.contains(&None) {
+            let mut rows: Vec<(Option<i64>, Finding)> = ordinals.into_iter().zip(findings).collect();
+            rows.sort_by(|(a, x), (b, y)| a.cmp(b).then_with(|| order(x).cmp(&order(y))));
+            findings = rows.into_iter().map(|(_, finding)| finding).collect();
+        }
+        outcome.findings = findings;
         outcome.duration_ms = started.elapsed().as_secs_f64() * 1_000.0;
         outcomes.push(outcome);
     }
@@ -145,42 +149,40 @@ fn findings_of(
     batch: &RecordBatch,
     severity: Option<Severity>,
     severities: &BTreeMap<String, Severity>,
-) -> Result<Vec<(Option<i64>, Finding)>, DataFusionError> {
-    let mut findings = Vec::with_capacity(batch.num_rows());
+    ordinals: &mut Vec<Option<i64>>,
+    findings: &mut Vec<Finding>,
+) {
     for row in 0..batch.num_rows() {
         let cells = Cells { batch, row };
         let own = cells.text("severity").and_then(|word| Severity::parse(&word));
         // A rule is a check under its own name.
         let id = cells.text("check").unwrap_or_else(|| check.id.to_string());
         let said = if id == check.id { severity } else { severities.get(&id).copied() };
-        findings.push((
-            cells.count("ordinal"),
-            Finding {
-                stream: stream.to_string(),
-                check: id,
-                kind: cells.text("kind"),
-                severity: said.or(own).unwrap_or(check.severity),
-                grain: cells.text("grain").and_then(|word| Grain::parse(&word)).unwrap_or(check.grain),
-                side: cells.text("side"),
-                series: cells.text("series"),
-                window_start: cells.time("window_start"),
-                window_end: cells.time("window_end"),
-                from_time: cells.time("from_time"),
-                until_time: cells.time("until_time"),
-                from_sequence: cells.sequence("from_sequence"),
-                until_sequence: cells.sequence("until_sequence"),
-                file: cells.text("file"),
-                key: cells.text("key"),
-                column_name: cells.text("column_name"),
-                original_value: cells.text("original_value"),
-                backfill_value: cells.text("backfill_value"),
-                rows: cells.count("rows"),
-                accepted: false,
-                message: message(&check.message, &cells),
-            },
-        ));
+        ordinals.push(cells.count("ordinal"));
+        findings.push(Finding {
+            stream: stream.to_string(),
+            check: id,
+            kind: cells.text("kind"),
+            severity: said.or(own).unwrap_or(check.severity),
+            grain: cells.text("grain").and_then(|word| Grain::parse(&word)).unwrap_or(check.grain),
+            side: cells.text("side"),
+            series: cells.text("series"),
+            window_start: cells.time("window_start"),
+            window_end: cells.time("window_end"),
+            from_time: cells.time("from_time"),
+            until_time: cells.time("until_time"),
+            from_sequence: cells.sequence("from_sequence"),
+            until_sequence: cells.sequence("until_sequence"),
+            file: cells.text("file"),
+            key: cells.text("key"),
+            column_name: cells.text("column_name"),
+            original_value: cells.text("original_value"),
+            backfill_value: cells.text("backfill_value"),
+            rows: cells.count("rows"),
+            accepted: false,
+            message: message(&check.message, &cells),
+        });
     }
-    Ok(findings)
 }
 
 /// Fills the template of a message: `{column}` is its value, `{series}` and `{key}` as name=value pairs.

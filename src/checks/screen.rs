@@ -26,18 +26,19 @@ use datafusion::execution::TaskContext;
 use super::buckets::{Buckets, Peeled, most_buckets};
 use super::clock::Clock;
 use super::hashing::{Locality, SideHasher, Times};
-use super::reading::{Stage, Want, fold, scan};
+use super::reading::{Want, fold, scan};
 use super::repeats::Repeats;
 use super::rules::rules_of;
 use super::sketch::{ByHash, tag_of};
 use crate::domain::{
-    Checksum, ColumnEncoder, Duration, ENCODING_VERSION, Instant, Mode, Seed, SequenceCoverage, Side, TimeCoverage, Window, Windowing,
-    encode_column_name,
+    Checksum, ColumnEncoder, Duration, ENCODING_VERSION, Instant, Mode, Seed, SequenceCoverage, Side, TimeCoverage, TimeSpan, Window,
+    Windowing, encode_column_name,
 };
-use crate::error::Result;
-use crate::job::{DigestAlgorithm, Duplicates, RunOptions};
+use crate::error::{Error, Result};
+use crate::findings::StageRecord;
+use crate::job::{DigestAlgorithm, Duplicates, RunOptions, SideSpec};
 use crate::progress::Progress;
-use crate::source::Opened;
+use crate::source::{Opened, identical_files};
 use crate::staging::{Prepared, Shower};
 
 /// The default window is the smallest of these that cuts the data into at most [`MOST_DEFAULT_WINDOWS`]. Each is a
@@ -62,7 +63,9 @@ pub struct Screened {
     /// Which keys may come more than once, where that was asked.
     pub(super) repeats: Option<Repeats>,
     /// What each pass cost so far.
-    pub stages: Vec<Stage>,
+    pub stages: Vec<StageRecord>,
+    /// Where what was read does not agree with what the files say of themselves.
+    pub doubts: Vec<String>,
 }
 
 /// What the first pass found on one side.
@@ -197,28 +200,117 @@ pub async fn screen(
     progress: &Progress,
 ) -> Result<Screened> {
     let repeats = repeats_for(prepared, options).map(Arc::new);
+    let mut pass = Pass { prepared, options, seed, shower, context, progress, repeats: repeats.clone(), stages: Vec::new() };
+    let shared = shared_files(prepared, options);
+    let both = match prepared.sides.first().filter(|_| !shared.is_empty()) {
+        Some(original) => {
+            let opened = original.only(&|at| shared.iter().any(|(mine, _)| *mine == at)).map_err(Error::engine("choosing files"))?;
+            Some(pass.read("screen of both", &opened, false).await?)
+        }
+        None => None,
+    };
     let mut partials = Vec::new();
-    let mut stages = Vec::new();
-    for opened in &prepared.sides {
-        progress.stage(&format!("screening {} {}", prepared.stream.name, opened.side), opened.rows_hint);
-        let want = Want { columns: (0..prepared.paired.len()).collect(), rules: true, hashed: true, ..Want::default() };
-        let physical = scan(prepared, opened, &want).await?;
-        let hasher = SideHasher::new(opened.side, prepared, seed, &physical.schema());
-        let plan = Arc::new(plan(prepared, opened, options, hasher, shower, repeats.clone()));
+    let mut doubts = Vec::new();
+    for (side, opened) in prepared.sides.iter().enumerate() {
+        let is_shared = |at: usize| shared.iter().any(|pair| [pair.0, pair.1][side] == at);
+        let mut merged = match &both {
+            None => pass.read("screen", opened, true).await?,
+            Some(both) => {
+                let mut merged = both.clone();
+                if shared.len() < opened.files.len() {
+                    let rest = opened.only(&|at| !is_shared(at)).map_err(Error::engine("choosing files"))?;
+                    let plan = pass.plan(&rest, SideHasher::new(opened.side, prepared, seed, &opened.schema), true);
+                    let rest = pass.read("screen", &rest, true).await?;
+                    merged.merge(&plan, rest);
+                }
+                merged
+            }
+        };
+        let inside: u64 = merged.series.iter().map(|series| series.screen.rows).sum();
+        match opened.rows_by_metadata() {
+            // What was not read was proven to lie outside.
+            Some(stated) if bounded(prepared, opened, options) => merged.rows_outside = stated.saturating_sub(inside),
+            Some(stated) if stated != merged.rows_read => {
+                doubts.push(format!("the files of the {} state {stated} rows, and {} were read", opened.side, merged.rows_read));
+            }
+            _ => {}
+        }
+        partials.push(merged);
+    }
+    let stages = pass.stages;
+    drop(pass.repeats);
+    let mut screened = finish(prepared, partials);
+    screened.repeats = repeats.and_then(Arc::into_inner);
+    screened.stages = stages;
+    screened.doubts = doubts;
+    Ok(screened)
+}
+
+/// Whether rows far outside the bounds need not be read: then how many there are must be known otherwise, since they are counted.
+fn bounded(prepared: &Prepared, opened: &Opened, options: &RunOptions) -> bool {
+    options.shortcuts.statistics && prepared.time.is_some() && !prepared.stream.bounds.is_open() && opened.rows_by_metadata().is_some()
+}
+
+/// Pairs of files that hold the same bytes on both sides, where that spares reading one of them.
+///
+/// Bytes that are read in the same way give the same rows. Rows that both sides hold alike add the same to each side's counts, sums and
+/// spans, and nothing to the difference of the sides. So such a file is read once, for both. Later passes, which look for keys
+/// over the whole of a side, read every file.
+fn shared_files(prepared: &Prepared, options: &RunOptions) -> Vec<(usize, usize)> {
+    let [original, backfill] = prepared.sides.as_slice() else { return Vec::new() };
+    let stream = &prepared.stream;
+    let alike = |side: Side| stream.side(side).map(|spec| SideSpec { path: String::new(), ..spec.clone() });
+    let same_reading = alike(Side::Original) == alike(Side::Backfill)
+        && original.schema == backfill.schema
+        && prepared.paired.iter().all(|column| column.conversions[0] == column.conversions[1])
+        && stream.rules.iter().all(|rule| rule.side.is_none());
+    if stream.mode != Mode::Replica || options.full || !options.shortcuts.identical_files || !same_reading {
+        return Vec::new();
+    }
+    // A file that cannot be read is reported by the scan, which says it better.
+    identical_files(original, backfill).unwrap_or_default()
+}
+
+/// What all reads of the first pass share.
+struct Pass<'a> {
+    prepared: &'a Prepared,
+    options: &'a RunOptions,
+    seed: &'a Seed,
+    shower: &'a Shower,
+    context: Arc<TaskContext>,
+    progress: &'a Progress,
+    repeats: Option<Arc<Repeats>>,
+    stages: Vec<StageRecord>,
+}
+
+impl Pass<'_> {
+    /// Reads a side, or a part of it. Rows that both sides hold alike need no sketch.
+    async fn read(&mut self, name: &'static str, opened: &Opened, sketch: bool) -> Result<Partial> {
+        self.progress.stage(&format!("screening {} {}", self.prepared.stream.name, opened.side), opened.rows_hint);
+        let columns = (0..self.prepared.paired.len()).collect();
+        let want = Want { columns, rules: true, hashed: true, bounded: bounded(self.prepared, opened, self.options), ..Want::default() };
+        let physical = scan(self.prepared, opened, &want).await?;
+        let hasher = SideHasher::new(opened.side, self.prepared, self.seed, &physical.schema());
+        let plan = Arc::new(self.plan(opened, hasher, sketch));
         let (make, add) = (plan.clone(), plan.clone());
         let add = move |partial: &mut Partial, batch| partial.add(&add, &batch);
-        let (parts, stage) = fold("screen", opened.side, physical, context.clone(), progress, || Partial::new(&make), add).await?;
-        stages.push(stage);
+        let (parts, mut stage) =
+            fold(name, opened.side, physical, self.context.clone(), self.progress, || Partial::new(&make), add).await?;
+        if !sketch {
+            stage.side = None;
+        }
+        self.stages.push(stage);
         let merged = parts.into_iter().reduce(|mut merged, part| {
             merged.merge(&plan, part);
             merged
         });
-        partials.push(merged.unwrap_or_else(|| Partial::new(&plan)));
+        Ok(merged.unwrap_or_else(|| Partial::new(&plan)))
     }
-    let mut screened = finish(prepared, partials);
-    screened.repeats = repeats.and_then(Arc::into_inner);
-    screened.stages = stages;
-    Ok(screened)
+
+    fn plan(&self, opened: &Opened, hasher: SideHasher, sketch: bool) -> Plan {
+        let plan = plan(self.prepared, opened, self.options, hasher, self.shower, self.repeats.clone());
+        Plan { sketch: plan.sketch.filter(|_| sketch), ..plan }
+    }
 }
 
 /// Where keys that come more than once matter beyond what makes the sides differ.
@@ -277,7 +369,7 @@ fn plan(
 }
 
 /// A partial state: what one reader has seen.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Partial {
     rows_read: u64,
     rows_outside: u64,
@@ -294,14 +386,16 @@ struct Partial {
 }
 
 /// A series, and the window into which its last row fell: rows mostly come in order.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct SeriesPartial {
     bytes: Vec<u8>,
     screen: SeriesScreen,
     open: Option<OpenWindow>,
+    /// The rows without a time.
+    timeless: Checksum,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct OpenWindow {
     window: Window,
     checksum: Checksum,
@@ -310,6 +404,10 @@ struct OpenWindow {
 }
 
 impl SeriesPartial {
+    fn new(bytes: Vec<u8>, reach: Option<i128>, label: String) -> Self {
+        Self { bytes, screen: SeriesScreen::new(reach, label), open: None, timeless: Checksum::default() }
+    }
+
     /// The row's window takes it; the one before is closed where it is another.
     #[inline]
     fn add_at(&mut self, at: i128, windowing: Windowing, keeps_extents: bool, row: u128) {
@@ -325,7 +423,46 @@ impl SeriesPartial {
         self.open = Some(OpenWindow { window: windowing.window_of(Instant(at)), checksum, first: at, last: at });
     }
 
+    /// Rows that all have a time, run by run: those that stay in the window and in the span of the rows before.
+    fn add_run(&mut self, ticks: &[i64], per_tick: i128, windowing: Windowing, keeps_extents: bool, sums: &[u128]) {
+        let reach = self.screen.time.reach().map_or(i64::MAX, |reach| i64::try_from(reach.div_euclid(per_tick)).unwrap_or(i64::MAX));
+        let tick_of = |at: i128| i64::try_from(-(-at).div_euclid(per_tick)).unwrap_or(if at < 0 { i64::MIN } else { i64::MAX });
+        self.screen.rows += ticks.len() as u64;
+        let mut at = 0;
+        while let Some(&tick) = ticks.get(at) {
+            // A time lies in the window if its tick lies between the first ticks at or after the ends.
+            let window = windowing.window_of(Instant(i128::from(tick) * per_tick));
+            let (start, end) = (tick_of(window.start.0), tick_of(window.end.0));
+            let (mut first, mut last, mut checksum) = (tick, tick, Checksum::default());
+            for (tick, sum) in ticks[at..].iter().zip(&sums[at..]) {
+                // The first row makes the run, so every run takes a row.
+                let apart = tick.checked_sub(last).unwrap_or(i64::MAX).max(first.checked_sub(*tick).unwrap_or(i64::MAX));
+                if checksum.rows > 0 && (*tick < start || *tick >= end || apart > reach) {
+                    break;
+                }
+                first = first.min(*tick);
+                last = last.max(*tick);
+                checksum.add(*sum);
+            }
+            at += checksum.rows as usize;
+            let (first, last) = (i128::from(first) * per_tick, i128::from(last) * per_tick);
+            self.screen.time.add_span(TimeSpan { first, last, rows: checksum.rows });
+            if let Some(open) = self.open.as_mut().filter(|open| open.window == window) {
+                open.checksum.merge(checksum);
+                open.first = open.first.min(first);
+                open.last = open.last.max(last);
+            } else {
+                self.close(keeps_extents);
+                self.open = Some(OpenWindow { window, checksum, first, last });
+            }
+        }
+    }
+
     fn close(&mut self, keeps_extents: bool) {
+        let timeless = std::mem::take(&mut self.timeless);
+        if timeless.rows > 0 {
+            self.screen.windows.entry(None).or_default().checksum.merge(timeless);
+        }
         let Some(open) = self.open.take() else { return };
         let start = open.window.start.0;
         self.screen.windows.entry(Some(start)).or_default().checksum.merge(open.checksum);
@@ -422,7 +559,7 @@ impl Partial {
     fn series_of(&mut self, plan: &Plan, batch: &RecordBatch) -> Result<Option<Vec<u32>>, DataFusionError> {
         if plan.series.is_empty() {
             if self.series.is_empty() {
-                self.series.push(SeriesPartial { bytes: Vec::new(), screen: SeriesScreen::new(plan.reach, "{}".to_string()), open: None });
+                self.series.push(SeriesPartial::new(Vec::new(), plan.reach, "{}".to_string()));
             }
             return Ok(None);
         }
@@ -447,7 +584,7 @@ impl Partial {
                     let label = plan.shower.object(shown, &(0..plan.series.len()).collect::<Vec<_>>(), row);
                     let id = self.series.len();
                     self.series_ids.insert(group, id);
-                    self.series.push(SeriesPartial { bytes, screen: SeriesScreen::new(plan.reach, label), open: None });
+                    self.series.push(SeriesPartial::new(bytes, plan.reach, label));
                     id
                 }
             };
@@ -461,10 +598,9 @@ impl Partial {
     fn add_continuity(&mut self, plan: &Plan, batch: &RecordBatch, times: Option<&Times>, sums: &[u128]) -> Result<(), DataFusionError> {
         let rows = batch.num_rows();
         let ids = self.series_of(plan, batch)?;
-        let times = times.map(Times::all);
-        if let Some(times) = times.as_ref().filter(|_| plan.window.is_none()) {
-            let known = || times.iter().flatten().copied();
-            if let (Some(first), Some(last)) = (known().min(), known().max()) {
+        let dense = times.and_then(Times::dense);
+        if let Some(times) = times.filter(|_| plan.window.is_none()) {
+            if let Some((first, last)) = times.extent() {
                 widen(&mut self.extent, first);
                 widen(&mut self.extent, last);
             }
@@ -476,7 +612,22 @@ impl Partial {
             None => None,
         };
         let keeps_extents = plan.window.is_some();
-        for row in 0..rows {
+        if let (None, None, Some((ticks, per_tick)), Some(windowing), Some(series)) =
+            (&ids, &sequences, dense, windowing, self.series.first_mut())
+        {
+            series.add_run(ticks, per_tick, windowing, keeps_extents, sums);
+            if let Some(algorithm) = plan.digest {
+                let times = times.map(Times::all);
+                self.add_digests(plan, batch, None, times.as_deref(), Some(windowing), algorithm)?;
+            }
+            return Ok(());
+        }
+        let times = times.map(Times::all);
+        if let (None, None, None, Some(series)) = (&ids, &times, &sequences, self.series.first_mut()) {
+            series.screen.rows += rows as u64;
+            sums.iter().for_each(|sum| series.timeless.add(*sum));
+        }
+        for row in if ids.is_none() && times.is_none() && sequences.is_none() { rows..rows } else { 0..rows } {
             let id = ids.as_ref().map_or(0, |ids| ids[row] as usize);
             let Some(series) = self.series.get_mut(id) else { continue };
             let at = times.as_ref().and_then(|times| times[row]);
@@ -488,7 +639,7 @@ impl Partial {
                 }
                 _ => {
                     series.screen.null_times += u64::from(plan.time.is_some());
-                    series.screen.windows.entry(None).or_default().checksum.add(sums[row]);
+                    series.timeless.add(sums[row]);
                 }
             }
             if let Some(sequences) = &sequences {
@@ -783,5 +934,5 @@ fn finish(prepared: &Prepared, mut partials: Vec<Partial>) -> Screened {
             rules: std::mem::take(&mut partial.rules),
         });
     }
-    Screened { sides, windowing, peeled: buckets.map(Buckets::peel), repeats: None, stages: Vec::new() }
+    Screened { sides, windowing, peeled: buckets.map(Buckets::peel), repeats: None, stages: Vec::new(), doubts: Vec::new() }
 }

@@ -10,7 +10,7 @@ use super::arguments::{StreamArgs, default_memory, memory};
 use super::{fail, print, runtime, say_error, threads};
 use crate::domain::{Duration, Tolerance};
 use crate::error::{Error, Result, redacted};
-use crate::job::{FailOn, Job, RunOptions, Stream, build, load};
+use crate::job::{FailOn, Job, RunOptions, Shortcuts, Stream, build, load};
 use crate::progress::Progress;
 use crate::report::{OutputFormat, TextStyle, format_of, prepare_directory, render, store};
 use crate::verify::{Run, verify};
@@ -46,6 +46,10 @@ pub(super) struct Args {
     /// of its key. Both find the same
     #[arg(long, value_enum, value_name = "HOW", default_value = "screen", help_heading = "Running")]
     verify: How,
+    /// Do not use a shortcut: identical-files (files alike on both sides are decoded once), statistics (what they prove to be
+    /// irrelevant is not read), all
+    #[arg(long, value_enum, value_name = "NAME", value_delimiter = ',', help_heading = "Running")]
+    no_shortcut: Vec<NoShortcut>,
     /// Findings listed of each check and stream; counts are always complete
     #[arg(long, value_name = "N", default_value_t = 1_000_000, help_heading = "Reporting")]
     max_findings: usize,
@@ -93,6 +97,13 @@ enum How {
     Full,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum NoShortcut {
+    IdenticalFiles,
+    Statistics,
+    All,
+}
+
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum FailOnArg {
     Error,
@@ -129,6 +140,7 @@ fn prepared(args: Args) -> Result<Ready> {
         about,
         untrusted,
         verify: how,
+        no_shortcut,
         max_findings,
         report,
         format,
@@ -167,6 +179,10 @@ fn prepared(args: Args) -> Result<Ready> {
         infer: !no_infer,
         untrusted,
         full: how == How::Full,
+        shortcuts: Shortcuts {
+            identical_files: !no_shortcut.contains(&NoShortcut::IdenticalFiles) && !no_shortcut.contains(&NoShortcut::All),
+            statistics: !no_shortcut.contains(&NoShortcut::Statistics) && !no_shortcut.contains(&NoShortcut::All),
+        },
         max_findings,
         threads: threads(wanted_threads.map(usize::from)),
         memory_bytes: memory.unwrap_or_else(default_memory),
@@ -296,6 +312,7 @@ fn as_run(job: &Job, options: &RunOptions, path: Option<&std::path::Path>) -> se
         "infer": options.infer,
         "untrusted": options.untrusted,
         "verify": if options.full { "full" } else { "screen" },
+        "shortcuts": { "identical_files": options.shortcuts.identical_files, "statistics": options.shortcuts.statistics },
         "max_findings": options.max_findings,
         "fail_on": match options.fail_on { FailOn::Error => "error", FailOn::Warn => "warn", FailOn::Never => "never" },
     })

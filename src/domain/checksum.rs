@@ -17,6 +17,7 @@ pub struct Checksum {
 
 impl Checksum {
     /// Adds one row.
+    #[inline]
     pub fn add(&mut self, fingerprint: Fingerprint) {
         self.rows += 1;
         self.sum = self.sum.wrapping_add(fingerprint);

@@ -54,6 +54,17 @@ impl TimeCoverage {
         }
     }
 
+    /// Adds rows that lie in one span already: each at most the reach from those before it.
+    pub fn add_span(&mut self, span: TimeSpan) {
+        self.close();
+        self.insert(span);
+    }
+
+    /// Neighbours at most so many nanoseconds apart are in one span.
+    pub fn reach(&self) -> Option<i128> {
+        self.reach
+    }
+
     fn close(&mut self) {
         if let Some(open) = self.open.take() {
             self.insert(open);

@@ -6,5 +6,5 @@ mod record;
 mod table;
 
 pub use accept::{AcceptUse, apply_accepts};
-pub use record::{CheckRecord, CheckStatus, Counts, Extent, RunRecord, SideRecord, StreamRecord};
+pub use record::{CheckRecord, CheckStatus, Counts, Extent, RunRecord, SideRecord, StageRecord, StreamRecord};
 pub use table::{finding_fields, findings_batch};

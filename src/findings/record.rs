@@ -22,6 +22,17 @@ pub struct RunRecord {
     pub streams: Vec<StreamRecord>,
 }
 
+/// What one pass over a side, or one step after the passes, cost.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the fields of `stages` in the JSON summary, documented in docs/report.md")]
+pub struct StageRecord {
+    pub name: &'static str,
+    pub side: Option<Side>,
+    pub rows: u64,
+    pub bytes: u64,
+    pub elapsed_ms: u64,
+}
+
 /// One stream of a run.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the columns of the public tables, documented in docs/report.md")]
@@ -33,7 +44,11 @@ pub struct StreamRecord {
     pub reason: String,
     /// What kept the verdict from being a pass, beside findings.
     pub incomplete: Vec<String>,
+    /// Files changed while they were read, so that no finding is sure.
+    pub unstable: bool,
     pub sides: Vec<SideRecord>,
+    /// What each pass cost, in the order in which they ran.
+    pub stages: Vec<StageRecord>,
     pub bounds: Bounds,
     pub bounds_kind: &'static str,
     /// The known interruption.
@@ -76,6 +91,8 @@ pub struct SideRecord {
     pub rows: Option<u64>,
     /// Rows that came out of the source.
     pub rows_read: Option<u64>,
+    /// Rows outside the bounds: counted, not compared.
+    pub rows_outside: Option<u64>,
     pub checksum: Option<String>,
     pub digest: Option<String>,
 }

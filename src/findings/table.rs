@@ -11,8 +11,7 @@ use crate::domain::Finding;
 ///
 /// # Errors
 /// Arrow could not build it.
-pub fn findings_batch(findings: &[Finding]) -> Result<RecordBatch, ArrowError> {
-    let of = findings.iter();
+pub fn findings_batch<'a>(of: impl Iterator<Item = &'a Finding> + Clone) -> Result<RecordBatch, ArrowError> {
     batch(vec![
         ("stream", text(of.clone().map(|f| Some(&f.stream)))),
         ("check", text(of.clone().map(|f| Some(&f.check)))),
@@ -43,5 +42,5 @@ pub fn findings_batch(findings: &[Finding]) -> Result<RecordBatch, ArrowError> {
 /// # Errors
 /// Arrow could not build it.
 pub fn finding_fields() -> Result<Vec<Field>, ArrowError> {
-    Ok(findings_batch(&[])?.schema().fields().iter().map(|field| field.as_ref().clone()).collect())
+    Ok(findings_batch(std::iter::empty())?.schema().fields().iter().map(|field| field.as_ref().clone()).collect())
 }

@@ -84,7 +84,7 @@ impl Stream {
 }
 
 /// How one side is opened.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "the names are those of the job file, documented in docs/job.md")]
 pub struct SideSpec {
     pub path: String,
@@ -231,6 +231,15 @@ pub struct Accept {
     pub place: String,
 }
 
+/// What a run may leave out because it is proven not to matter. Each can be turned off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shortcuts {
+    /// Files that are byte-identical on both sides are decoded once.
+    pub identical_files: bool,
+    /// What statistics prove to lie outside the bounds, or away from what differs, is not read.
+    pub statistics: bool,
+}
+
 /// How a run is carried out, apart from what it verifies.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the names are those of the flags")]
@@ -239,6 +248,7 @@ pub struct RunOptions {
     pub untrusted: bool,
     /// Every row is compared with every other of its key, without a sketch.
     pub full: bool,
+    pub shortcuts: Shortcuts,
     pub max_findings: usize,
     pub threads: usize,
     pub memory_bytes: u64,

@@ -39,6 +39,7 @@ fn stream(stream: &StreamRecord) -> Value {
                 "bytes": side.bytes,
                 "rows": side.rows,
                 "rows_read": side.rows_read,
+                "rows_outside": side.rows_outside,
                 "checksum": side.checksum,
                 "digest": side.digest,
             });
@@ -56,6 +57,13 @@ fn stream(stream: &StreamRecord) -> Value {
         "reason": stream.reason,
         "incomplete": stream.incomplete,
         "sides": sides,
+        "stages": stream.stages.iter().map(|stage| json!({
+            "stage": stage.name,
+            "side": stage.side.map(|side| side.as_str()),
+            "rows": stage.rows,
+            "bytes": stage.bytes,
+            "elapsed_ms": stage.elapsed_ms,
+        })).collect::<Vec<_>>(),
         "bounds": { "from": instant(stream.bounds.from), "until": instant(stream.bounds.until), "kind": stream.bounds_kind },
         "outage": stream.outage.map(|outage| json!({ "from": instant(outage.from), "until": instant(outage.until) })),
         "window": { "width": stream.window, "default": stream.window_is_default, "time_zone": stream.time_zone, "windows": stream.windows_judged },

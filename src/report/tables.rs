@@ -17,7 +17,7 @@ use crate::findings::{RunRecord, StreamRecord, findings_batch};
 /// # Errors
 /// Arrow could not build one.
 pub fn tables(run: &RunRecord) -> Result<Vec<(&'static str, RecordBatch)>, ArrowError> {
-    let findings: Vec<_> = run.streams.iter().flat_map(|stream| stream.findings.iter().cloned()).collect();
+    let findings = run.streams.iter().flat_map(|stream| &stream.findings);
     Ok(vec![
         ("runs", runs(run)?),
         ("streams", streams(run)?),
@@ -25,7 +25,7 @@ pub fn tables(run: &RunRecord) -> Result<Vec<(&'static str, RecordBatch)>, Arrow
         ("windows", by_stream(run, |stream| &stream.windows, &[])?),
         ("spans", by_stream(run, |stream| &stream.spans, &[])?),
         ("gaps", by_stream(run, |stream| &stream.gaps, &["judged"])?),
-        ("findings", findings_batch(&findings)?),
+        ("findings", findings_batch(findings)?),
     ])
 }
 

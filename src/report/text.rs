@@ -203,8 +203,8 @@ fn stream_text(pen: &mut Pen, stream: &StreamRecord, title: &str, style: TextSty
 fn looked_at(pen: &mut Pen, stream: &StreamRecord, style: TextStyle) {
     for side in &stream.sides {
         let rows = side.rows.map_or("not read".to_string(), |rows| format!("{} rows", grouped(rows)));
-        let outside = match (side.rows, side.rows_read) {
-            (Some(rows), Some(read)) if read > rows => format!(" of {} read", grouped(read)),
+        let outside = match (side.rows, side.rows_outside) {
+            (Some(rows), Some(outside)) if outside > 0 => format!(" of {}", grouped(rows + outside)),
             _ => String::new(),
         };
         let files = if side.files == 1 { "1 file".to_string() } else { format!("{} files", grouped(side.files)) };

@@ -22,6 +22,8 @@ pub struct FileFacts {
     pub relative: String,
     /// Its size.
     pub bytes: u64,
+    /// When it was last modified, as the listing said.
+    pub modified: chrono::DateTime<chrono::Utc>,
 }
 
 /// The files of a side.
@@ -88,8 +90,10 @@ pub(super) async fn list(context: &SessionContext, side: Side, spec: &SideSpec) 
     if all.is_empty() {
         return Err(Error::NoFiles { side: side.to_string(), path: shown, ignored: total });
     }
-    let files: Vec<FileFacts> =
-        all.iter().map(|meta| FileFacts { path: path_of(&url, meta), relative: below(meta), bytes: meta.size }).collect();
+    let files: Vec<FileFacts> = all
+        .iter()
+        .map(|meta| FileFacts { path: path_of(&url, meta), relative: below(meta), bytes: meta.size, modified: meta.last_modified })
+        .collect();
     if let Some(empty) = files.iter().find(|file| file.bytes == 0) {
         return Err(Error::EmptyFile { side: side.to_string(), file: empty.path.clone() });
     }

@@ -22,9 +22,18 @@ mod listing;
 mod opening;
 mod view;
 
+use std::collections::{HashMap, HashSet};
+use std::io::Read;
+use std::sync::Arc;
+
 use arrow::datatypes::{DataType, SchemaRef};
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::dataframe::DataFrame;
+use datafusion::datasource::{provider_as_source, source_as_provider};
+use datafusion::error::DataFusionError;
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
+use object_store::path::Path;
 
 pub use guarded::{Guard, describe_engine_error, guarded};
 pub use listing::FileFacts;
@@ -91,6 +100,8 @@ pub struct Opened {
     pub mixed_times: Vec<String>,
     /// Rows in the files, where opening them told; before any filter.
     pub rows_hint: Option<u64>,
+    /// Rows are left out by a filter of the side's own.
+    pub filtered: bool,
     table: files_table::FilesTable,
 }
 
@@ -99,6 +110,104 @@ impl Opened {
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(|file| file.bytes).sum()
     }
+
+    /// Rows that must come out of a scan of everything, where the files state them and nothing filters.
+    pub fn rows_by_metadata(&self) -> Option<u64> {
+        self.rows_hint.filter(|_| self.format == Format::Parquet && !self.filtered)
+    }
+
+    /// The same side with some of its files only.
+    ///
+    /// # Errors
+    /// The plan could not be rewritten.
+    pub fn only(&self, wanted: &dyn Fn(usize) -> bool) -> std::result::Result<Self, DataFusionError> {
+        let keep: HashSet<Path> =
+            self.table.files.iter().enumerate().filter(|(at, _)| wanted(*at)).map(|(_, (meta, _))| meta.location.clone()).collect();
+        Ok(Self { frame: with_files(&self.frame, &keep)?, compact: with_files(&self.compact, &keep)?, rows_hint: None, ..self.clone() })
+    }
+
+    /// Files that are not what they were when the side was opened, and those that came or went since.
+    pub async fn changed(&self, context: &SessionContext, spec: &SideSpec) -> Vec<String> {
+        let Ok(now) = listing::list(context, self.side, spec).await else { return vec![crate::error::redacted(&spec.path)] };
+        let differ = |mine: &[FileFacts], theirs: &[FileFacts]| -> Vec<String> {
+            mine.iter().filter(|file| !theirs.contains(file)).map(|file| file.path.clone()).collect()
+        };
+        let mut changed = differ(&self.files, &now.files);
+        changed.extend(differ(&now.files, &self.files));
+        changed.sort();
+        changed.dedup();
+        changed
+    }
+}
+
+/// A frame whose scan reads some of the files only.
+fn with_files(frame: &DataFrame, keep: &HashSet<Path>) -> std::result::Result<DataFrame, DataFusionError> {
+    let (state, plan) = frame.clone().into_parts();
+    let plan = plan.transform(|node| {
+        let LogicalPlan::TableScan(mut scan) = node else { return Ok(Transformed::no(node)) };
+        let provider = source_as_provider(&scan.source)?;
+        let Some(table) = provider.downcast_ref::<files_table::FilesTable>() else {
+            return Ok(Transformed::no(LogicalPlan::TableScan(scan)));
+        };
+        let files = table.files.iter().filter(|(meta, _)| keep.contains(&meta.location)).cloned().collect();
+        scan.source = provider_as_source(Arc::new(files_table::FilesTable { files, ..table.clone() }));
+        Ok(Transformed::yes(LogicalPlan::TableScan(scan)))
+    })?;
+    Ok(DataFrame::new(state, plan.data))
+}
+
+/// Pairs of files, one of each side, that hold the same bytes. Of the same reading they hold the same rows.
+///
+/// # Errors
+/// A file could not be read.
+pub fn identical_files(original: &Opened, backfill: &Opened) -> std::io::Result<Vec<(usize, usize)>> {
+    let mut by_size: HashMap<u64, Vec<usize>> = HashMap::new();
+    for (at, file) in backfill.files.iter().enumerate() {
+        by_size.entry(file.bytes).or_default().push(at);
+    }
+    let mut pairs = Vec::new();
+    for (at, file) in original.files.iter().enumerate() {
+        let Some(candidates) = by_size.get_mut(&file.bytes) else { continue };
+        for place in 0..candidates.len() {
+            let other = candidates[place];
+            // The values of partition columns are part of the rows.
+            if original.table.files[at].1 == backfill.table.files[other].1 && same_bytes(&file.path, &backfill.files[other].path)? {
+                pairs.push((at, other));
+                candidates.remove(place);
+                break;
+            }
+        }
+    }
+    Ok(pairs)
+}
+
+fn same_bytes(one: &str, other: &str) -> std::io::Result<bool> {
+    if one == other {
+        return Ok(true);
+    }
+    let (mut a, mut b) = (std::fs::File::open(one)?, std::fs::File::open(other)?);
+    let (mut x, mut y) = (vec![0; 1 << 18], vec![0; 1 << 18]);
+    loop {
+        let read = fill(&mut a, &mut x)?;
+        if fill(&mut b, &mut y)? != read || x[..read] != y[..read] {
+            return Ok(false);
+        }
+        if read < x.len() {
+            return Ok(true);
+        }
+    }
+}
+
+/// Reads until the buffer is full or the file ends.
+fn fill(file: &mut std::fs::File, buffer: &mut [u8]) -> std::io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match file.read(&mut buffer[filled..])? {
+            0 => break,
+            more => filled += more,
+        }
+    }
+    Ok(filled)
 }
 
 /// The first file of a side that cannot be read to its end, for an error that names it.

@@ -11,6 +11,7 @@ mod common;
 mod architecture;
 mod bad_input;
 mod encoding;
+mod engine;
 mod fixtures;
 mod malformed;
 mod oracle;

@@ -1,0 +1,191 @@
+//! The engine under loads that small cases never reach: tables that do not peel, suspects that do not fit in memory, keys with
+//! many copies, one side empty. Every scenario is run screened and joined in full, with much memory and with little, and finds
+//! what was planted each time, to the byte.
+
+use std::fs;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt32Array};
+use arrow::compute::{concat_batches, take_record_batch};
+use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng, rngs::StdRng};
+
+use crate::support::{Case, batch};
+
+const ROWS: i64 = 60_000;
+
+/// Which rows of the original the backfill holds, and what it makes of them.
+struct Plan {
+    name: &'static str,
+    /// For each row of the original: how many copies the backfill holds, and what is added to `value`.
+    copies: Box<dyn Fn(i64) -> (usize, f64)>,
+    missing: i64,
+    mismatched: i64,
+    surplus: i64,
+}
+
+fn rows(ids: &[i64], added: &[f64]) -> RecordBatch {
+    let value = |id: i64, added: f64| (id % 97) as f64 / 4.0 + added;
+    batch(vec![
+        ("id", Arc::new(Int64Array::from(ids.to_vec())) as ArrayRef),
+        ("ts", Arc::new(TimestampMicrosecondArray::from_iter_values(ids.iter().map(|id| 1_700_000_000_000_000 + id * 1_000_000)))),
+        ("device", Arc::new(StringArray::from_iter_values(ids.iter().map(|id| format!("device number {}", id % 5))))),
+        ("value", Arc::new(Float64Array::from_iter_values(ids.iter().zip(added).map(|(id, added)| value(*id, *added))))),
+        ("note", Arc::new(StringArray::from_iter(ids.iter().map(|id| (id % 3 > 0).then(|| format!("a note of some length on row {id}")))))),
+    ])
+}
+
+fn original() -> RecordBatch {
+    let ids: Vec<i64> = (0..ROWS).collect();
+    rows(&ids, &vec![0.0; ids.len()])
+}
+
+fn backfill(plan: &Plan) -> RecordBatch {
+    let (mut ids, mut added) = (Vec::new(), Vec::new());
+    for id in 0..ROWS {
+        let (copies, more) = (plan.copies)(id);
+        ids.extend(std::iter::repeat_n(id, copies));
+        added.extend(std::iter::repeat_n(more, copies));
+    }
+    rows(&ids, &added)
+}
+
+fn shuffled(batch: &RecordBatch, seed: u64) -> RecordBatch {
+    let mut order: Vec<u32> = (0..batch.num_rows() as u32).collect();
+    order.shuffle(&mut StdRng::seed_from_u64(seed));
+    take_record_batch(batch, &UInt32Array::from(order)).unwrap()
+}
+
+fn plans() -> Vec<Plan> {
+    let plan =
+        |name, copies: Box<dyn Fn(i64) -> (usize, f64)>, missing, mismatched, surplus| Plan { name, copies, missing, mismatched, surplus };
+    vec![
+        plan("equal", Box::new(|_| (1, 0.0)), 0, 0, 0),
+        plan("all rows differ", Box::new(|_| (1, 1.0)), 0, ROWS, 0),
+        plan("every second row differs", Box::new(|id| (1, f64::from(u8::from(id % 2 == 0)))), 0, ROWS / 2, 0),
+        plan("the backfill is empty", Box::new(|_| (0, 0.0)), ROWS, 0, 0),
+        plan("a stretch is lost", Box::new(|id| (usize::from(!(20_000..30_000).contains(&id)), 0.0)), 10_000, 0, 0),
+        plan("a stretch differs", Box::new(|id| (1, if (20_000..30_000).contains(&id) { 0.25 } else { 0.0 })), 0, 10_000, 0),
+        plan("one key comes 30000 times", Box::new(|id| (if id == 777 { 30_000 } else { 1 }, 0.0)), 0, 0, 29_999),
+        plan("every tenth row comes twice", Box::new(|id| (1 + usize::from(id % 10 == 0), 0.0)), 0, 0, ROWS / 10),
+        plan("scattered", Box::new(|id| (usize::from(id % 501 != 7), f64::from(u8::from(id % 499 == 3)))), 120, 120, 0),
+    ]
+}
+
+/// Counts of rows by a simple rule, so that a scenario's numbers are not gapless's own.
+fn truth(plan: &Plan) -> (i64, i64, i64) {
+    let mut counts = (0, 0, 0);
+    for id in 0..ROWS {
+        let (copies, added) = (plan.copies)(id);
+        match copies {
+            0 => counts.0 += 1,
+            _ if added != 0.0 => counts.1 += 1,
+            more => counts.2 += more as i64 - 1,
+        }
+    }
+    counts
+}
+
+#[test]
+fn heavy_differences_are_found_alike_in_every_way() {
+    for (at, plan) in plans().iter().enumerate() {
+        let (missing, mismatched, surplus) = truth(plan);
+        if plan.name != "scattered" {
+            assert_eq!((plan.missing, plan.mismatched, plan.surplus), (missing, mismatched, surplus), "{}", plan.name);
+        }
+        let case = Case::new();
+        case.parquet("original.parquet", &original());
+        case.parquet("backfill.parquet", &backfill(plan));
+        case.parquet("shuffled.parquet", &shuffled(&backfill(plan), at as u64));
+        let mut first: Option<Vec<u8>> = None;
+        for (backfill, how) in [
+            ("backfill.parquet", &[][..]),
+            ("shuffled.parquet", &["--threads", "3"]),
+            ("backfill.parquet", &["--verify", "full"]),
+            ("shuffled.parquet", &["--memory", "16MiB", "--threads", "1"]),
+            ("shuffled.parquet", &["--verify", "full", "--memory", "16MiB"]),
+        ] {
+            let mut arguments = vec!["original.parquet", backfill, "--key", "id", "--time", "ts", "--no-infer", "--max-findings", "5000"];
+            arguments.extend(how);
+            let run = case.verify(&arguments);
+            let counts = [run.count("missing_keys"), run.count("mismatched_keys"), run.count("surplus_rows"), run.count("unexpected_keys")];
+            assert_eq!(counts, [Some(missing), Some(mismatched), Some(surplus), Some(0)], "{}: {how:?}", plan.name);
+            let bytes = fs::read(run.report.join("findings.parquet")).unwrap();
+            match &first {
+                None => first = Some(bytes),
+                Some(first) => assert!(*first == bytes, "{}: {how:?}: the findings differ", plan.name),
+            }
+        }
+    }
+}
+
+#[test]
+fn without_time_or_number_rows_are_bucketed_by_the_hash_of_their_key() {
+    let named = |batch: RecordBatch| {
+        let keys = batch.column(0).clone();
+        let keys = arrow::compute::cast(&keys, &arrow::datatypes::DataType::Utf8).unwrap();
+        crate::support::batch(vec![("name", keys), ("value", batch.column(3).clone())])
+    };
+    for plan in plans() {
+        let (missing, mismatched, surplus) = truth(&plan);
+        let case = Case::new();
+        case.parquet("original.parquet", &named(original()));
+        case.parquet("backfill.parquet", &named(backfill(&plan)));
+        let run = case.verify(&["original.parquet", "backfill.parquet", "--key", "name", "--no-infer", "--max-findings", "100"]);
+        let counts = [run.count("missing_keys"), run.count("mismatched_keys"), run.count("surplus_rows")];
+        assert_eq!(counts, [Some(missing), Some(mismatched), Some(surplus)], "{}", plan.name);
+    }
+}
+
+#[test]
+fn a_single_side_and_a_fill_find_what_comes_twice() {
+    let plan = &plans()[7];
+    let case = Case::new();
+    let twice = shuffled(&backfill(plan), 4);
+    case.parquet("twice.parquet", &twice);
+    for memory in ["16MiB", "1GiB"] {
+        let run = case.verify(&["twice.parquet", "--key", "id", "--time", "ts", "--no-infer", "--memory", memory]);
+        assert_eq!(run.count("duplicate_keys"), Some(ROWS / 10));
+        // A fill whose overlap is every row.
+        case.parquet("original.parquet", &original());
+        let run = case.verify(&[
+            "original.parquet",
+            "original.parquet",
+            "--mode",
+            "fill",
+            "--key",
+            "id",
+            "--time",
+            "ts",
+            "--cadence",
+            "1s",
+            "--no-infer",
+            "--memory",
+            memory,
+        ]);
+        assert_eq!(run.count("duplicate_keys"), Some(ROWS), "{memory}");
+    }
+    let run = case.verify(&["twice.parquet", "twice.parquet", "--key", "id", "--time", "ts", "--no-infer", "--duplicates", "all"]);
+    assert_eq!((run.count("duplicate_keys"), run.count("matched_keys")), (Some(ROWS / 10), Some(ROWS)));
+    let run = case.verify(&["twice.parquet", "twice.parquet", "--key", "id", "--time", "ts", "--no-infer"]);
+    assert_eq!((run.count("duplicate_keys"), run.count("matched_keys")), (Some(0), Some(ROWS + ROWS / 10)));
+}
+
+#[test]
+fn a_row_whose_time_moved_far_is_one_mismatch() {
+    let original = original();
+    let mut rng = StdRng::seed_from_u64(6);
+    let moved: Vec<i64> = (0..ROWS).map(|id| if id == 100 { 59_000 } else { id }).collect();
+    let times = TimestampMicrosecondArray::from_iter_values(moved.iter().map(|id| 1_700_000_000_000_000 + id * 1_000_000));
+    let mut columns = original.columns().to_vec();
+    columns[1] = Arc::new(times);
+    let backfill = RecordBatch::try_new(original.schema(), columns).unwrap();
+    let backfill = concat_batches(&original.schema(), [&backfill.slice(rng.random_range(1..9), 0), &backfill]).unwrap();
+    let case = Case::new();
+    case.parquet("original.parquet", &original);
+    case.parquet("backfill.parquet", &backfill);
+    let run = case.verify(&["original.parquet", "backfill.parquet", "--key", "id", "--time", "ts", "--no-infer"]);
+    assert_eq!((run.count("mismatched_keys"), run.count("missing_keys"), run.count("unexpected_keys")), (Some(1), Some(0), Some(0)));
+    assert_eq!(run.of("value_mismatch").len(), 1);
+    assert_eq!(run.of("value_mismatch")[0].column.as_deref(), Some("ts"));
+}
