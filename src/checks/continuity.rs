@@ -719,7 +719,8 @@ fn windows(prepared: &Prepared, screened: &mut Screened, keys: &BTreeSet<Vec<u8>
                 let digest = stream.digest.zip(sum.as_ref().map(|sum| sum.digests.clone()));
                 let checksum = sum.map(|sum| sum.checksum).unwrap_or_default();
                 rows[at] = Some(checksum.rows);
-                checksums[at] = Some(checksum.to_hex());
+                // In a fill not every value is read.
+                checksums[at] = (stream.mode != Mode::Fill).then(|| checksum.to_hex());
                 digests[at] = digest.map(|(algorithm, mut digests)| digest_of_rows(algorithm, &mut digests));
                 sums[at] = Some(checksum);
             }
@@ -727,6 +728,7 @@ fn windows(prepared: &Prepared, screened: &mut Screened, keys: &BTreeSet<Vec<u8>
                 (_, _) if single => "original_only",
                 (1.., 0) => "original_only",
                 (0, 1..) => "backfill_only",
+                _ if stream.mode == Mode::Fill => "both",
                 _ if sums[0] == sums[1] => "match",
                 _ => "differ",
             };

@@ -8,7 +8,7 @@ use super::manifest::ManifestFact;
 use super::rules::rules_of;
 use super::screen::Screened;
 use super::settle::Localised;
-use crate::domain::{Instant, Severity, Side};
+use crate::domain::{Instant, Mode, Severity, Side};
 use crate::findings::AcceptUse;
 use crate::findings::columns::{batch, count, end, flag, integer, sequence, start, text};
 use crate::staging::{Prepared, SchemaFactKind};
@@ -88,7 +88,7 @@ fn sides(input: &RelationInput<'_>) -> Result<RecordBatch, ArrowError> {
         ("side", text(of.clone().map(|side| Some(side.side.as_str())))),
         ("rows", count(of.clone().map(|side| Some(side.rows())))),
         ("rows_read", count(of.clone().map(|side| Some(side.rows_read)))),
-        ("checksum", text(of.clone().map(|side| Some(side.total().to_hex())))),
+        ("checksum", text(of.clone().map(|side| (input.prepared.stream.mode != Mode::Fill).then(|| side.total().to_hex())))),
         ("digest", text(of.map(|side| digest(side.side)))),
     ])
 }

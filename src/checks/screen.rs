@@ -39,7 +39,7 @@ use crate::findings::StageRecord;
 use crate::job::{DigestAlgorithm, Duplicates, RunOptions, SideSpec};
 use crate::progress::Progress;
 use crate::source::{Opened, identical_files};
-use crate::staging::{Prepared, Shower};
+use crate::staging::{Conversion, PairedColumn, Prepared, Shower};
 
 /// The default window is the smallest of these that cuts the data into at most [`MOST_DEFAULT_WINDOWS`]. Each is a
 /// multiple of the one before, so that finer windows add up to coarser ones.
@@ -172,6 +172,8 @@ struct Plan {
     identity: Vec<usize>,
     /// Whether rows have a key that could be NULL.
     keyed: bool,
+    /// Whether whole rows are hashed, or keys alone.
+    whole: bool,
     /// Whether two sides are held against each other by sketches, in how many buckets, and whether those go by hashes.
     sketch: Option<(usize, bool)>,
     repeats: Option<Arc<Repeats>>,
@@ -203,6 +205,17 @@ pub async fn screen(
     let mut pass = Pass { prepared, options, seed, shower, context, progress, repeats: repeats.clone(), stages: Vec::new() };
     let shared = shared_files(prepared, options);
     let both = match prepared.sides.first().filter(|_| !shared.is_empty()) {
+        Some(original) if only_counted(prepared, options) && original.file_rows.is_some() => {
+            // Nothing was asked of these rows but whether both sides hold them alike, and they do.
+            let stated = original.file_rows.iter().flatten().enumerate();
+            let rows = stated.filter(|(at, _)| shared.iter().any(|(mine, _)| mine == at)).map(|(_, rows)| *rows).sum();
+            let mut both = Partial::new(&pass.plan(original, SideHasher::new(original.side, prepared, seed, &original.schema), false));
+            let mut series = SeriesPartial::new(Vec::new(), None, "{}".to_string());
+            series.screen.rows = rows;
+            both.rows_read = rows;
+            both.series.push(series);
+            Some(both)
+        }
         Some(original) => {
             let opened = original.only(&|at| shared.iter().any(|(mine, _)| *mine == at)).map_err(Error::engine("choosing files"))?;
             Some(pass.read("screen of both", &opened, false).await?)
@@ -251,6 +264,23 @@ fn bounded(prepared: &Prepared, opened: &Opened, options: &RunOptions) -> bool {
     options.shortcuts.statistics && prepared.time.is_some() && !prepared.stream.bounds.is_open() && opened.rows_by_metadata().is_some()
 }
 
+/// Whether every compared value is read in the first pass. In a fill only where values that lose digits are to be counted.
+fn reads_whole(prepared: &Prepared) -> bool {
+    let loses = |column: &PairedColumn| column.conversions.iter().any(|conversion| matches!(conversion, Conversion::Floor { .. }));
+    prepared.stream.mode != Mode::Fill || prepared.paired.iter().any(loses)
+}
+
+/// Whether rows that both sides hold alike need only be counted.
+fn only_counted(prepared: &Prepared, options: &RunOptions) -> bool {
+    let stream = &prepared.stream;
+    options.only_compare
+        && stream.rules.is_empty()
+        && stream.digest.is_none()
+        && stream.bounds.is_open()
+        && stream.duplicates != Duplicates::All
+        && !prepared.sides.iter().any(|side| side.filtered)
+}
+
 /// Pairs of files that hold the same bytes on both sides, where that spares reading one of them.
 ///
 /// Bytes that are read in the same way give the same rows. Rows that both sides hold alike add the same to each side's counts, sums and
@@ -287,7 +317,7 @@ impl Pass<'_> {
     /// Reads a side, or a part of it. Rows that both sides hold alike need no sketch.
     async fn read(&mut self, name: &'static str, opened: &Opened, sketch: bool) -> Result<Partial> {
         self.progress.stage(&format!("screening {} {}", self.prepared.stream.name, opened.side), opened.rows_hint);
-        let columns = (0..self.prepared.paired.len()).collect();
+        let columns = self.columns(opened);
         let want = Want { columns, rules: true, hashed: true, bounded: bounded(self.prepared, opened, self.options), ..Want::default() };
         let physical = scan(self.prepared, opened, &want).await?;
         let hasher = SideHasher::new(opened.side, self.prepared, self.seed, &physical.schema());
@@ -305,6 +335,19 @@ impl Pass<'_> {
             merged
         });
         Ok(merged.unwrap_or_else(|| Partial::new(&plan)))
+    }
+
+    /// What must be read. In a fill rows of one side have nothing to be compared with: the key says which have, and only those are read
+    /// whole, later; the other columns are read where rules or digests ask for them.
+    fn columns(&self, opened: &Opened) -> Vec<usize> {
+        let prepared = self.prepared;
+        let all = 0..prepared.paired.len();
+        if reads_whole(prepared) || prepared.stream.digest.is_some() || !rules_of(prepared, opened.side).is_empty() {
+            return all.collect();
+        }
+        let identity = prepared.identity();
+        let roles: Vec<usize> = prepared.time.iter().chain(&prepared.series).chain(&prepared.sequence).copied().collect();
+        all.filter(|place| identity.contains(place) || roles.contains(place)).collect()
     }
 
     fn plan(&self, opened: &Opened, hasher: SideHasher, sketch: bool) -> Plan {
@@ -353,6 +396,7 @@ fn plan(
         paired: prepared.paired.len(),
         identity: prepared.identity(),
         keyed: prepared.key.is_some(),
+        whole: reads_whole(prepared),
         sketch: sketched.then(|| (most_buckets(rows, options.memory_bytes), Locality::of(prepared) == Locality::Key)),
         repeats: repeats.filter(|repeats| repeats.counts(opened.side)),
         time: prepared.time,
@@ -521,7 +565,8 @@ impl Partial {
         if batch.num_rows() == 0 {
             return Ok(());
         }
-        let hashed = plan.hasher.hash(batch, true)?;
+        let hashed = plan.hasher.hash(batch, plan.whole)?;
+        let sums = if plan.whole { &hashed.rows } else { &hashed.keys };
         for (place, dropped) in &hashed.lost {
             self.lost[*place] += dropped;
         }
@@ -537,7 +582,7 @@ impl Partial {
         }
         let times = plan.time.map(|place| plan.hasher.canonicaliser.column(place, batch).map(|(array, _)| array)).transpose()?;
         let times = times.as_ref().map(Times::of).transpose()?;
-        self.add_continuity(plan, batch, times.as_ref(), &hashed.rows)?;
+        self.add_continuity(plan, batch, times.as_ref(), sums)?;
         if plan.rules > 0 {
             self.judge_rules(plan, batch, times.as_ref())?;
         }

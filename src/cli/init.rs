@@ -40,6 +40,7 @@ fn written(args: Args) -> Result<()> {
         infer: true,
         untrusted: false,
         full: false,
+        only_compare: false,
         shortcuts: crate::job::Shortcuts { identical_files: true, statistics: true },
         max_findings: 0,
         threads: threads(None),

@@ -46,6 +46,10 @@ pub(super) struct Args {
     /// of its key. Both find the same
     #[arg(long, value_enum, value_name = "HOW", default_value = "screen", help_heading = "Running")]
     verify: How,
+    /// Compare, and judge nothing else: no continuity, no windows, no checksums. Files that are byte-identical on both sides are
+    /// then not decoded at all
+    #[arg(long, help_heading = "Running")]
+    only_compare: bool,
     /// Do not use a shortcut: identical-files (files alike on both sides are decoded once), statistics (what they prove to be
     /// irrelevant is not read), all
     #[arg(long, value_enum, value_name = "NAME", value_delimiter = ',', help_heading = "Running")]
@@ -140,6 +144,7 @@ fn prepared(args: Args) -> Result<Ready> {
         about,
         untrusted,
         verify: how,
+        only_compare,
         no_shortcut,
         max_findings,
         report,
@@ -173,12 +178,20 @@ fn prepared(args: Args) -> Result<Ready> {
         });
     }
     let job = build(raw, &flags, &stream, job_path.as_deref())?;
+    if let Some(stream) = job.streams.iter().find(|stream| only_compare && stream.mode != crate::domain::Mode::Replica) {
+        return Err(Error::Usage {
+            place: "--only-compare".to_string(),
+            problem: format!("the stream '{}' has the mode {}, which is judged by its continuity", stream.name, stream.mode.as_str()),
+            help: "leave the flag out; only two sides of a replica can be compared and nothing else".to_string(),
+        });
+    }
     let outputs = output.into_iter().map(output_of).collect::<Result<Vec<_>>>()?;
     let batch_size = std::env::var("GAPLESS_BATCH_SIZE").ok().and_then(|text| text.parse().ok()).filter(|rows| *rows > 0);
     let options = RunOptions {
         infer: !no_infer,
         untrusted,
         full: how == How::Full,
+        only_compare,
         shortcuts: Shortcuts {
             identical_files: !no_shortcut.contains(&NoShortcut::IdenticalFiles) && !no_shortcut.contains(&NoShortcut::All),
             statistics: !no_shortcut.contains(&NoShortcut::Statistics) && !no_shortcut.contains(&NoShortcut::All),
@@ -312,6 +325,7 @@ fn as_run(job: &Job, options: &RunOptions, path: Option<&std::path::Path>) -> se
         "infer": options.infer,
         "untrusted": options.untrusted,
         "verify": if options.full { "full" } else { "screen" },
+        "only_compare": options.only_compare,
         "shortcuts": { "identical_files": options.shortcuts.identical_files, "statistics": options.shortcuts.statistics },
         "max_findings": options.max_findings,
         "fail_on": match options.fail_on { FailOn::Error => "error", FailOn::Warn => "warn", FailOn::Never => "never" },

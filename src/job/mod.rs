@@ -249,6 +249,8 @@ pub struct RunOptions {
     /// Every row is compared with every other of its key, without a sketch.
     pub full: bool,
     pub shortcuts: Shortcuts,
+    /// Continuity, windows and checksums are not asked for.
+    pub only_compare: bool,
     pub max_findings: usize,
     pub threads: usize,
     pub memory_bytes: u64,

@@ -131,14 +131,15 @@ pub(super) async fn discover(context: &SessionContext, side: Side, spec: &SideSp
     };
     let mut columns = stored_columns(spec, side, &table, format, &quoted)?;
     let looked = look_at_text(context, side, spec, &found, &table, &mut columns, format).await?;
-    let (rows_hint, compact) = match format {
+    let (file_rows, compact) = match format {
         Format::Parquet => match footers(&found.files).await {
-            Some(footers) => (Some(footers.iter().map(Footer::rows).sum()), compact(&table, &footers)),
+            Some(footers) => (Some(footers.iter().map(Footer::rows).collect::<Vec<_>>()), compact(&table, &footers)),
             None => (None, None),
         },
-        _ => (looked, None),
+        _ => (None, None),
     };
-    Ok(Discovered { side, spec: spec.clone(), files: found.files, format, columns, table, compact, rows_hint })
+    let rows_hint = file_rows.as_ref().map(|rows| rows.iter().sum()).or(looked);
+    Ok(Discovered { side, spec: spec.clone(), files: found.files, format, columns, table, compact, rows_hint, file_rows })
 }
 
 fn file_format(format: Format, compression: Compression) -> Arc<dyn FileFormat> {

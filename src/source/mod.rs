@@ -60,6 +60,7 @@ pub struct Discovered {
     /// The same files, decoded into the types that take least to make.
     compact: Option<files_table::FilesTable>,
     rows_hint: Option<u64>,
+    file_rows: Option<Vec<u64>>,
 }
 
 /// One stored column of a side.
@@ -100,6 +101,8 @@ pub struct Opened {
     pub mixed_times: Vec<String>,
     /// Rows in the files, where opening them told; before any filter.
     pub rows_hint: Option<u64>,
+    /// Rows of each file, where all files state them.
+    pub file_rows: Option<Vec<u64>>,
     /// Rows are left out by a filter of the side's own.
     pub filtered: bool,
     table: files_table::FilesTable,

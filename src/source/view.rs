@@ -86,6 +86,7 @@ pub fn view(
         mixed_times,
         table: mine.table.clone(),
         rows_hint: mine.rows_hint,
+        file_rows: mine.file_rows.clone(),
         filtered: mine.spec.filter.is_some(),
     })
 }
