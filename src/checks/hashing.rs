@@ -71,7 +71,7 @@ pub(super) struct SideHasher {
 /// What a batch hashes to.
 #[derive(Debug)]
 pub(super) struct Hashed {
-    /// Checksums of the keys; of whole rows without a key.
+    /// Checksums of the keys, of whole rows without a key; empty where a pass does without.
     pub(super) keys: Vec<Fingerprint>,
     /// Checksums of the rows; empty where a pass does without.
     pub(super) rows: Vec<Fingerprint>,
@@ -109,6 +109,15 @@ impl SideHasher {
 
     /// Hashes the rows of a batch: their keys, and where `whole` the rows too.
     pub(super) fn hash(&self, batch: &RecordBatch, whole: bool) -> Result<Hashed> {
+        self.hash_as(batch, true, whole)
+    }
+
+    /// Hashes whole rows, and nothing else.
+    pub(super) fn hash_rows(&self, batch: &RecordBatch) -> Result<Hashed> {
+        self.hash_as(batch, false, true)
+    }
+
+    fn hash_as(&self, batch: &RecordBatch, keyed: bool, whole: bool) -> Result<Hashed> {
         let mut sums = vec![0; batch.num_rows()];
         let mut lost = Vec::new();
         let mut absorb = |place: usize, sums: &mut [u128]| -> Result<()> {
@@ -121,11 +130,12 @@ impl SideHasher {
         for &place in &self.identity {
             absorb(place, &mut sums)?;
         }
-        let mut keys = sums.clone();
-        self.hashing.finish_keys(&mut keys);
-        if !whole {
-            return Ok(Hashed { keys, rows: Vec::new(), lost });
+        let mut keys = if keyed && whole { sums.clone() } else { Vec::new() };
+        if keyed && !whole {
+            self.hashing.finish_keys(&mut sums);
+            return Ok(Hashed { keys: sums, rows: keys, lost });
         }
+        self.hashing.finish_keys(&mut keys);
         for &place in &self.rest {
             absorb(place, &mut sums)?;
         }

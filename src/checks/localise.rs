@@ -1,6 +1,13 @@
 //! Which rows are looked at again, and how they are fetched.
 //!
+//! Where the sides were held against each other row by row ([`super::align`]), the rows that differ are known, mostly with their
+//! values. Then one narrow pass over the keys of one side tells whether such a key has further rows, which both sides hold alike; only
+//! where that decides the finding (is a row too many a copy of another?) such rows are fetched.
+//!
 //! ```text
+//! left over ──► keys of one side ──┬─ no further rows ───────────────────────────────────────────────────────► settle
+//!                                  └─ further rows, and one side left over ──► whole rows of one side ────────► settle
+//!
 //! sketches ──┬─ peeled ─────────► tags of keys ─┐
 //!            ├─ one side empty ─► tags of keys ─┤   count     keys of one side ──► key, time and series alone ─┐
 //!            ├─ full ──► wide ──► tags of keys ─┼────────────►                                                ├──► settle
@@ -12,26 +19,26 @@
 //! Tags only choose rows; whatever they choose too much is settled as equal. No row that differs is left out: a tag stands
 //! for every key with it, and keys are looked for over the whole of both sides.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::{BooleanArray, UInt32Array};
-use arrow::compute::{cast, filter_record_batch, take};
-use arrow::datatypes::{Field, Schema};
-use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use arrow::array::BooleanArray;
+use arrow::compute::filter_record_batch;
+use arrow::record_batch::RecordBatch;
 use datafusion::error::DataFusionError;
 use datafusion::execution::TaskContext;
 use datafusion::prelude::Expr;
 
+use super::align::{Held, Left, Remains, wanted_rows};
 use super::buckets::Places;
-use super::hashing::{Locality, SideHasher};
+use super::hashing::{Hashed, SideHasher};
 use super::reading::{Want, fold, near, scan};
 use super::repeats::repeated;
-use super::screen::Screened;
+use super::screen::{Screened, key_columns};
 use super::settle::{Gathered, Localised, Settle, canonical_order, trim};
 use super::sketch::{ByHash, Sketch, Tags, tag_of};
-use super::store::{Store, bytes_of, through_engine};
+use super::store::{Store, bytes_of, plain, through_engine};
 use super::suspect::suspect;
 use crate::domain::{Mode, Seed, Side};
 use crate::error::{Error, Result};
@@ -39,7 +46,7 @@ use crate::findings::StageRecord;
 use crate::job::RunOptions;
 use crate::progress::Progress;
 use crate::source::Opened;
-use crate::staging::{Prepared, Shower};
+use crate::staging::{PairedColumn, Prepared, Shower};
 
 /// Which rows to read again.
 enum Suspects {
@@ -88,8 +95,24 @@ impl Look<'_> {
         if self.prepared.stream.mode == Mode::Single && self.prepared.key.is_none() {
             return Ok(found);
         }
+        let (mut list, mut held) = (Vec::new(), Vec::new());
+        if let Some(Remains::Listed(..)) = &screened.remains
+            && let Some(Remains::Listed(rows, values)) = screened.remains.take()
+        {
+            (list, held) = (rows, values);
+        }
+        let mut suspects = self.suspects(screened).await?;
+        if let Suspects::Tagged(tags) = &mut suspects {
+            let others = self.settle_listed(screened, list, held, std::mem::take(tags), &mut found).await?;
+            *tags = others;
+            if tags.len() > self.most_tags() {
+                // What was settled is settled again.
+                found = Localised::default();
+                suspects = Suspects::All;
+            }
+        }
         let columns: Vec<usize> = (0..self.prepared.paired.len()).collect();
-        match self.suspects(screened).await? {
+        match suspects {
             Suspects::Tagged(tags) if tags.is_empty() => {}
             Suspects::Tagged(tags) if self.prepared.stream.mode == Mode::Replica && self.prepared.key.is_some() => {
                 self.settle_tagged(screened, Tags::new(tags), &mut found).await?;
@@ -97,7 +120,7 @@ impl Look<'_> {
             Suspects::Tagged(tags) => {
                 let tags = Arc::new(Tags::new(tags));
                 let rows = 2 * tags.len() as u64;
-                self.settle(screened, "rows", &columns, Choice::Of(tags), rows, &mut found).await?;
+                self.settle(screened, "rows", &columns, Choice::of(tags), rows, &mut found).await?;
             }
             Suspects::All => {
                 let rows = screened.sides.iter().map(|side| side.rows()).sum();
@@ -105,7 +128,7 @@ impl Look<'_> {
                 let one_side = self.prepared.stream.mode == Mode::Replica
                     && self.prepared.key.is_some()
                     && screened.sides.iter().any(|side| side.rows() == 0);
-                let columns = if one_side { self.key_columns() } else { columns };
+                let columns = if one_side { key_columns(self.prepared) } else { columns };
                 self.settle(screened, "rows", &columns, Choice::All, rows, &mut found).await?;
             }
         }
@@ -114,22 +137,227 @@ impl Look<'_> {
         Ok(found)
     }
 
+    /// Settles the keys of left-over rows, and says which must be looked at in another way: those, and `others`.
+    ///
+    /// What the sides hold alike they hold with equal checksums, so further rows of a key are as many on one side as on the other,
+    /// and with the same values: looking at one side is enough. That is not so where rows that differ as stored can be equal, because then
+    /// the values that are shown could differ.
+    async fn settle_listed(
+        &mut self,
+        screened: &Screened,
+        list: Vec<Left>,
+        held: Vec<Held>,
+        others: Vec<u64>,
+        found: &mut Localised,
+    ) -> Result<Vec<u64>> {
+        let mut others: TagSet = others.into_iter().collect();
+        let [original, backfill] = self.prepared.sides.as_slice() else { return Ok(others.into_iter().collect()) };
+        let exact = !self.prepared.paired.iter().any(PairedColumn::is_lossy) && original.schema == backfill.schema;
+        if !exact {
+            others.extend(list.iter().map(Left::tag));
+            return Ok(others.into_iter().collect());
+        }
+        let list: Vec<Left> = list.into_iter().filter(|left| !others.contains(&left.tag())).collect();
+        if list.is_empty() {
+            return Ok(others.into_iter().collect());
+        }
+        let mut wanted = wanted_rows(&list);
+        let mut kept = Vec::new();
+        for held in held {
+            kept.extend(held.only(&mut wanted).map_err(engine)?);
+        }
+        match self.prepared.key {
+            None => self.settle_rows(screened, &list, kept, &mut others, found)?,
+            Some(_) => self.settle_keys(screened, &list, kept, &mut others, found).await?,
+        }
+        Ok(others.into_iter().collect())
+    }
+
+    /// Without a key only the rows that are too many count.
+    fn settle_rows(&self, screened: &Screened, list: &[Left], held: Vec<Held>, others: &mut TagSet, found: &mut Localised) -> Result<()> {
+        let rows: u64 = list.iter().map(|left| u64::from(left.surplus().1)).sum();
+        let with_values: u64 = held.iter().filter(|held| held.whole).map(|held| held.rows.len() as u64).sum();
+        if with_values < rows {
+            others.extend(list.iter().map(Left::tag));
+            return Ok(());
+        }
+        let mut store = self.store(rows, self.prepared.paired.len());
+        for held in held {
+            store.push(held.side, held.batch, &held.keys)?;
+        }
+        self.settle_store(screened, &self.all_columns(), store, found)
+    }
+
+    async fn settle_keys(
+        &mut self,
+        screened: &Screened,
+        list: &[Left],
+        held: Vec<Held>,
+        others: &mut TagSet,
+        found: &mut Localised,
+    ) -> Result<()> {
+        // The smaller side is as good as the other.
+        let [original, backfill] = [0, 1].map(|at| self.prepared.sides.get(at).map_or(0, Opened::bytes));
+        let counted = if backfill < original { Side::Backfill } else { Side::Original };
+        let mut keys: HashMap<u64, LeftKey, ByHash> = HashMap::default();
+        for left in list {
+            let (side, copies) = left.surplus();
+            let rows = &mut keys.entry(left.tag()).or_default().rows[side.index()];
+            *rows = rows.saturating_add(copies);
+        }
+        for held in &held {
+            for key in &held.keys {
+                if let Some(key) = keys.get_mut(&tag_of(*key)) {
+                    key.held[held.side.index()] += 1;
+                    key.whole[held.side.index()] += u32::from(held.whole);
+                }
+            }
+        }
+        let tags = Arc::new(Tags::new(keys.keys().copied()));
+        let counts = self.count(counted, &tags).await?;
+        let (mut one_sided, mut differing, mut unheld, mut copied) =
+            (TagSet::default(), TagSet::default(), TagSet::default(), TagSet::default());
+        let mut copied_rows = 0;
+        for (tag, key) in &keys {
+            let rows = counts.get(tag).copied().unwrap_or(0);
+            let further = rows.checked_sub(key.rows[counted.index()]);
+            let other = counted.other().index();
+            match (further, key.rows.contains(&0)) {
+                (Some(0), true) if key.held == key.rows => one_sided.insert(*tag),
+                (Some(0), false) if key.whole == key.rows => differing.insert(*tag),
+                (Some(0), false) => unheld.insert(*tag),
+                (Some(1..), true) if key.whole[other] == key.rows[other] => {
+                    copied_rows += u64::from(rows);
+                    copied.insert(*tag)
+                }
+                // Values that were not kept, or further rows beside rows that differ on both sides: looked at in the other way.
+                _ => others.insert(*tag),
+            };
+        }
+        if copied_rows * 16 * self.prepared.paired.len() as u64 > self.options.memory_bytes / 8 {
+            others.extend(std::mem::take(&mut copied));
+        }
+        let columns = key_columns(self.prepared);
+        let mut keys_alone = self.store(one_sided.len() as u64, columns.len());
+        let mut rows_whole = self.store((differing.len() + copied.len()) as u64 * 2, self.prepared.paired.len());
+        for held in held {
+            if let Some((batch, keys)) = held.of(&one_sided)? {
+                let batch = if held.whole { batch.project(&columns).map_err(|e| engine(e.into()))? } else { batch };
+                keys_alone.push(held.side, batch, &keys)?;
+            }
+            if held.whole
+                && let Some((batch, keys)) = held.of(&differing)?
+            {
+                rows_whole.push(held.side, batch, &keys)?;
+            }
+            // On the side that was counted they are among the rows that are fetched.
+            if held.whole
+                && held.side != counted
+                && let Some((batch, keys)) = held.of(&copied)?
+            {
+                rows_whole.push(held.side, batch, &keys)?;
+            }
+        }
+        self.settle_store(screened, &columns, keys_alone, found)?;
+        if !copied.is_empty() {
+            self.fetch_copied(list, counted, &copied, &mut rows_whole).await?;
+        }
+        self.settle_store(screened, &self.all_columns(), rows_whole, found)?;
+        if !unheld.is_empty() {
+            // All rows of these keys are left over, so it is known where they lie.
+            let of = |side: Side| {
+                let rows = list.iter().filter(|left| unheld.contains(&left.tag())).map(move |left| (left.position(), left.surplus()));
+                Places::of(rows.filter(move |(_, (of, _))| *of == side).map(|(position, (_, copies))| (position, copies)), side)
+            };
+            let near = Arc::new([of(Side::Original), of(Side::Backfill)]);
+            let rows = 2 * unheld.len() as u64;
+            let choice = Choice::Of { tags: Arc::new(Tags::new(unheld)), near: Some(near) };
+            self.settle(screened, "rows", &self.all_columns(), choice, rows, found).await?;
+        }
+        Ok(())
+    }
+
+    /// Fetches the rows of keys of which one side holds more: all that the counted side holds. The other side holds the same, less what
+    /// the counted side has too many, and more what is in the store already.
+    async fn fetch_copied(&mut self, list: &[Left], counted: Side, copied: &TagSet, store: &mut Store) -> Result<()> {
+        let Some(opened) = self.prepared.sides.iter().find(|opened| opened.side == counted) else { return Ok(()) };
+        self.stage("fetching copies of");
+        let choice = Choice::Of { tags: Arc::new(Tags::new(copied.iter().copied())), near: None };
+        let plan = self.fetch_plan(opened, &self.all_columns(), &choice).await?;
+        let hasher = SideHasher::new(counted, self.prepared, self.seed, &plan.schema());
+        let types = opened.schema.clone();
+        let add = move |state: &mut Vec<(RecordBatch, Hashed)>, batch: RecordBatch| {
+            let batch = hasher.inside(&batch)?.unwrap_or(batch);
+            if batch.num_rows() > 0 {
+                let batch = plain(&batch, &types)?;
+                let hashed = hasher.hash(&batch, true)?;
+                state.push((batch, hashed));
+            }
+            Ok::<_, DataFusionError>(())
+        };
+        let (parts, stage) = fold("rows", counted, plan, self.context.clone(), self.progress, Vec::new, add).await?;
+        self.stages.push(stage);
+        let mut too_many = wanted_rows(list.iter().filter(|left| copied.contains(&left.tag())));
+        let too_many = &mut too_many[counted.index()];
+        for (batch, hashed) in parts.into_iter().flatten() {
+            let alike: BooleanArray = hashed
+                .rows
+                .iter()
+                .map(|row| match too_many.get_mut(row) {
+                    Some(copies) if *copies > 0 => {
+                        *copies -= 1;
+                        Some(false)
+                    }
+                    _ => Some(true),
+                })
+                .collect();
+            let keys: Vec<u128> = hashed.keys.iter().zip(alike.values()).filter(|(_, alike)| *alike).map(|(key, _)| *key).collect();
+            store.push(counted.other(), filter_record_batch(&batch, &alike).map_err(|e| engine(e.into()))?, &keys)?;
+            store.push(counted, batch, &hashed.keys)?;
+        }
+        Ok(())
+    }
+
+    /// How many rows a side holds of each tagged key.
+    async fn count(&mut self, side: Side, tags: &Arc<Tags>) -> Result<HashMap<u64, u32, ByHash>> {
+        let mut counts: HashMap<u64, u32, ByHash> = HashMap::default();
+        let Some(opened) = self.prepared.sides.iter().find(|opened| opened.side == side) else { return Ok(counts) };
+        self.stage("counting suspects of");
+        let mut columns = self.prepared.identity();
+        columns.extend(self.prepared.time.filter(|time| !columns.contains(time) && !self.prepared.stream.bounds.is_open()));
+        columns.sort_unstable();
+        let want = Want { columns, hashed: true, bounded: self.options.shortcuts.statistics, ..Want::default() };
+        let plan = scan(self.prepared, opened, &want).await?;
+        let hasher = SideHasher::new(side, self.prepared, self.seed, &plan.schema());
+        let tags = tags.clone();
+        let add = move |counts: &mut HashMap<u64, u32, ByHash>, batch: RecordBatch| {
+            let batch = hasher.inside(&batch)?.unwrap_or(batch);
+            for key in hasher.hash(&batch, false)?.keys.into_iter().filter(|key| tags.contains(*key)) {
+                let rows = counts.entry(tag_of(key)).or_default();
+                *rows = rows.saturating_add(1);
+            }
+            Ok::<_, DataFusionError>(())
+        };
+        let (parts, stage) = fold("count", side, plan, self.context.clone(), self.progress, HashMap::default, add).await?;
+        self.stages.push(stage);
+        for (tag, rows) in parts.into_iter().flatten() {
+            let all = counts.entry(tag).or_default();
+            *all = all.saturating_add(rows);
+        }
+        Ok(counts)
+    }
+
+    fn all_columns(&self) -> Vec<usize> {
+        (0..self.prepared.paired.len()).collect()
+    }
+
+    fn store(&self, rows: u64, columns: usize) -> Store {
+        Store::new(rows, 16 * columns as u64 + 64, self.options.memory_bytes)
+    }
+
     /// Tags that may be held in memory at once.
     fn most_tags(&self) -> usize {
         usize::try_from(self.options.memory_bytes / 128).unwrap_or(usize::MAX).max(1 << 12)
-    }
-
-    /// The key, and what says where a row lies.
-    fn key_columns(&self) -> Vec<usize> {
-        let mut columns = self.prepared.identity();
-        let roles = self.prepared.time.iter().chain(&self.prepared.series).copied();
-        for place in roles.chain(Locality::of(self.prepared).place()) {
-            if !columns.contains(&place) {
-                columns.push(place);
-            }
-        }
-        columns.sort_unstable();
-        columns
     }
 
     /// Rows of a side that may lie in some buckets, as far as statistics are asked.
@@ -153,7 +381,7 @@ impl Look<'_> {
                 None => return Ok(Suspects::All),
             }
         }
-        if let Some(peeled) = screened.peeled.take() {
+        if let Some(Remains::Peeled(peeled)) = screened.remains.take() {
             tags.extend(peeled.tags);
             if tags.len() > self.most_tags() {
                 return Ok(Suspects::All);
@@ -242,8 +470,13 @@ impl Look<'_> {
             }
             self.stage("looking up keys of");
             let near = self.near(opened, &places);
-            let want =
-                Want { columns: self.key_columns(), hashed: true, bounded: self.options.shortcuts.statistics, near, ..Want::default() };
+            let want = Want {
+                columns: key_columns(self.prepared),
+                hashed: true,
+                bounded: self.options.shortcuts.statistics,
+                near,
+                ..Want::default()
+            };
             let plan = scan(self.prepared, opened, &want).await?;
             let hasher = SideHasher::new(opened.side, self.prepared, self.seed, &plan.schema());
             let places = places.clone();
@@ -257,6 +490,9 @@ impl Look<'_> {
             let (parts, stage) = fold("keys", opened.side, plan, self.context.clone(), self.progress, Vec::new, add).await?;
             parts.into_iter().for_each(|part| tags.extend(part));
             self.stages.push(stage);
+            if tags.len() > self.most_tags() {
+                break;
+            }
         }
         Ok(tags)
     }
@@ -264,7 +500,7 @@ impl Look<'_> {
     /// Counts the rows of tagged keys on each side, settles those of one side by their keys alone, and fetches the others.
     async fn settle_tagged(&mut self, screened: &Screened, tags: Tags, found: &mut Localised) -> Result<()> {
         let tags = Arc::new(tags);
-        let columns = self.key_columns();
+        let columns = key_columns(self.prepared);
         let room = self.options.memory_bytes / 8;
         let held_bytes = Arc::new(AtomicU64::new(0));
         let mut counts: HashMap<u64, [u32; 2], ByHash> = HashMap::default();
@@ -317,12 +553,12 @@ impl Look<'_> {
                 self.settle_store(screened, &columns, store, found)?;
             } else {
                 drop(held);
-                self.settle(screened, "keys of one side", &columns, Choice::Of(one_sided), one_sided_rows, found).await?;
+                self.settle(screened, "keys of one side", &columns, Choice::of(one_sided), one_sided_rows, found).await?;
             }
         }
         if both.len() > 0 {
             let columns: Vec<usize> = (0..self.prepared.paired.len()).collect();
-            self.settle(screened, "rows", &columns, Choice::Of(both), both_rows, found).await?;
+            self.settle(screened, "rows", &columns, Choice::of(both), both_rows, found).await?;
         }
         Ok(())
     }
@@ -349,7 +585,7 @@ impl Look<'_> {
                 let keys = hasher.hash(&batch, false)?.keys;
                 let chosen = match &choice {
                     Choice::All => Some((batch, keys)),
-                    Choice::Of(tags) => chosen(&batch, &keys, tags)?,
+                    Choice::Of { tags, .. } => chosen(&batch, &keys, tags)?,
                 };
                 let Some((batch, keys)) = chosen else { return Ok(()) };
                 let batch = plain(&batch, &types)?;
@@ -370,16 +606,15 @@ impl Look<'_> {
         columns: &[usize],
         choice: &Choice,
     ) -> Result<Arc<dyn datafusion::physical_plan::ExecutionPlan>> {
-        let filter = match choice {
-            Choice::Of(tags) => Some(suspect(&self.shared, opened.side, self.seed, tags)),
-            Choice::All => None,
+        let (filter, near) = match choice {
+            Choice::Of { tags, near } => {
+                let near = near.as_ref().and_then(|near| self.near(opened, &near[opened.side.index()]));
+                (Some(suspect(&self.shared, opened.side, self.seed, tags)), near)
+            }
+            Choice::All => (None, None),
         };
-        scan(
-            self.prepared,
-            opened,
-            &Want { columns: columns.to_vec(), hashed: true, bounded: self.options.shortcuts.statistics, filter, ..Want::default() },
-        )
-        .await
+        let bounded = self.options.shortcuts.statistics;
+        scan(self.prepared, opened, &Want { columns: columns.to_vec(), hashed: true, bounded, filter, near, ..Want::default() }).await
     }
 
     fn settle_store(&self, screened: &Screened, columns: &[usize], store: Store, found: &mut Localised) -> Result<()> {
@@ -397,8 +632,45 @@ impl Look<'_> {
 /// Which of the rows that were read are wanted.
 #[derive(Clone)]
 enum Choice {
-    Of(Arc<Tags>),
+    /// Rows of keys with these tags, on each side where they are said to lie.
+    Of {
+        tags: Arc<Tags>,
+        near: Option<Arc<[Places; 2]>>,
+    },
     All,
+}
+
+impl Choice {
+    fn of(tags: Arc<Tags>) -> Self {
+        Self::Of { tags, near: None }
+    }
+}
+
+/// A set of tags.
+type TagSet = HashSet<u64, ByHash>;
+
+/// What is left over of a key on each side: rows, those of which anything is held, and those that are held whole.
+#[derive(Debug, Clone, Copy, Default)]
+struct LeftKey {
+    rows: [u32; 2],
+    held: [u32; 2],
+    whole: [u32; 2],
+}
+
+impl Held {
+    /// The rows whose keys are in a set, with those keys.
+    fn of(&self, tags: &TagSet) -> Result<Option<(RecordBatch, Vec<u128>)>> {
+        let mask: BooleanArray = self.keys.iter().map(|key| Some(tags.contains(&tag_of(*key)))).collect();
+        if mask.true_count() == 0 {
+            return Ok(None);
+        }
+        let keys = self.keys.iter().zip(mask.values()).filter(|(_, chosen)| *chosen).map(|(key, _)| *key).collect();
+        Ok(Some((filter_record_batch(&self.batch, &mask).map_err(|e| engine(e.into()))?, keys)))
+    }
+}
+
+fn engine(error: DataFusionError) -> Error {
+    Error::engine("settling what differs")(error)
 }
 
 /// What one reader of the counting pass has seen.
@@ -419,19 +691,4 @@ fn chosen(batch: &RecordBatch, keys: &[u128], tags: &Tags) -> Result<Option<(Rec
             Ok(Some((filter_record_batch(batch, &mask)?, kept)))
         }
     }
-}
-
-/// Rows in the types in which their side is shown, in buffers of their own: a decoder's are made for a whole row group.
-fn plain(batch: &RecordBatch, types: &Schema) -> Result<RecordBatch, DataFusionError> {
-    let all = UInt32Array::from_iter_values(0..u32::try_from(batch.num_rows()).unwrap_or(u32::MAX));
-    let mut fields = Vec::with_capacity(batch.num_columns());
-    let mut columns = Vec::with_capacity(batch.num_columns());
-    for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
-        let shown = types.field_with_name(field.name())?;
-        let column = take(column, &all, None)?;
-        columns.push(if column.data_type() == shown.data_type() { column } else { cast(&column, shown.data_type())? });
-        fields.push(Field::new(field.name(), shown.data_type().clone(), true));
-    }
-    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    Ok(RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)?)
 }

@@ -4,6 +4,7 @@
 //! facts. The checks themselves are the files in `queries/`: SQL over the small relations of [`relations()`], listed in
 //! [`catalogue`], run by [`run_checks()`]. No check reads rows, so no check costs a scan.
 
+mod align;
 mod buckets;
 pub mod catalogue;
 mod clock;

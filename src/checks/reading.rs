@@ -11,6 +11,7 @@ use datafusion::execution::TaskContext;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream_partitioned};
 use datafusion::prelude::{Expr, ident, lit};
 use futures::TryStreamExt;
+use tokio::sync::mpsc::Sender;
 use tokio::task::JoinSet;
 
 use super::buckets::Places;
@@ -20,7 +21,7 @@ use crate::domain::{Side, ticks_per_second};
 use crate::error::{Error, Result};
 use crate::findings::StageRecord;
 use crate::progress::Progress;
-use crate::source::{Guard, Opened, describe_engine_error};
+use crate::source::{Guard, Opened, describe_engine_error, in_order};
 use crate::staging::{Prepared, refuse_unsafe_joins};
 
 /// What a pass reads of a side.
@@ -38,6 +39,8 @@ pub(super) struct Want {
     pub(super) near: Option<Expr>,
     /// Rows for which this does not hold are left out.
     pub(super) filter: Option<Expr>,
+    /// Rows come in the order in which they are stored, in so many parts at most.
+    pub(super) in_order: Option<usize>,
 }
 
 /// Ranges of a column that a predicate names at most.
@@ -125,6 +128,9 @@ pub(super) async fn scan(prepared: &Prepared, opened: &Opened, want: &Want) -> R
     // Rules are written for the types that are shown; checksums do not depend on the physical form.
     let has_rules = want.rules && !rules_of(prepared, opened.side).is_empty();
     let mut frame = if want.hashed && !has_rules { opened.compact.clone() } else { opened.frame.clone() };
+    if want.in_order.is_some() {
+        frame = in_order(&frame).map_err(Error::engine(what.clone()))?;
+    }
     if let Some(filter) = &want.filter {
         frame = frame.filter(filter.clone()).map_err(Error::engine(what.clone()))?;
     }
@@ -138,6 +144,9 @@ pub(super) async fn scan(prepared: &Prepared, opened: &Opened, want: &Want) -> R
     }
     let frame = frame.select(expressions).map_err(Error::engine(what.clone()))?;
     let (mut state, plan) = frame.into_parts();
+    if let Some(parts) = want.in_order {
+        state.config_mut().options_mut().execution.target_partitions = parts.max(1);
+    }
     // The scan evaluates what it was given as it decodes, and makes the other columns of those rows only that are left.
     state.config_mut().options_mut().execution.parquet.pushdown_filters = want.filter.is_some();
     let physical = state.create_physical_plan(&plan).await.map_err(Error::engine(what.clone()))?;
@@ -169,33 +178,52 @@ where
     S: Send + 'static,
     A: Fn(&mut S, RecordBatch) -> Result<(), DataFusionError> + Clone + Send + 'static,
 {
+    let add = move |state: &mut S, batch: RecordBatch| add(state, batch).map(|()| None::<()>);
+    fold_into(name, side, plan, context, progress, make, add, Vec::new()).await
+}
+
+/// The same, where each batch leaves something behind that is passed on, for each partition to an outlet of its own.
+///
+/// # Errors
+/// The side could not be read to its end, or `add` failed.
+#[expect(clippy::too_many_arguments, reason = "what is read, how it is folded, and where it goes")]
+pub(super) async fn fold_into<S, A, P>(
+    name: &'static str,
+    side: Side,
+    plan: Arc<dyn ExecutionPlan>,
+    context: Arc<TaskContext>,
+    progress: &Progress,
+    make: impl Fn() -> S,
+    add: A,
+    outlets: Vec<Sender<P>>,
+) -> Result<(Vec<S>, StageRecord)>
+where
+    S: Send + 'static,
+    P: Send + 'static,
+    A: Fn(&mut S, RecordBatch) -> Result<Option<P>, DataFusionError> + Clone + Send + 'static,
+{
     let clock = Clock::now();
-    let failed = |error: DataFusionError| match error {
-        // An error of ours keeps its own words on the way through the engine.
-        DataFusionError::External(own) if own.is::<Error>() => match own.downcast::<Error>() {
-            Ok(own) => *own,
-            Err(other) => Error::ReadFailed { side: side.to_string(), problem: other.to_string() },
-        },
-        error => match error.find_root() {
-            DataFusionError::ResourcesExhausted(problem) => Error::OutOfMemory { side: side.to_string(), problem: problem.clone() },
-            _ => Error::ReadFailed { side: side.to_string(), problem: describe_engine_error(&error) },
-        },
-    };
+    let failed = |error| failed(side, error);
     let guard = Guard::new();
     let streams = execute_stream_partitioned(plan.clone(), context).map_err(failed)?;
+    let mut outlets = outlets.into_iter();
     let mut tasks = JoinSet::new();
     for mut stream in streams {
-        let (mut state, add, progress) = (make(), add.clone(), progress.clone());
+        let (mut state, add, progress, outlet) = (make(), add.clone(), progress.clone(), outlets.next());
         tasks.spawn(async move {
             let mut rows = 0;
             while let Some(batch) = stream.try_next().await? {
                 rows += batch.num_rows() as u64;
                 progress.advance(batch.num_rows() as u64);
-                add(&mut state, batch)?;
+                if let (Some(piece), Some(outlet)) = (add(&mut state, batch)?, &outlet) {
+                    // Whoever should take it has failed, and reports that.
+                    let _ = outlet.send(piece).await;
+                }
             }
             Ok::<_, DataFusionError>((state, rows))
         });
     }
+    drop(outlets);
     let mut states = Vec::new();
     let mut rows = 0;
     while let Some(joined) = tasks.join_next().await {
@@ -209,4 +237,19 @@ where
     drop(guard);
     let elapsed_ms = u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok((states, StageRecord { name, side: Some(side), rows, bytes: bytes_scanned(plan.as_ref()), elapsed_ms }))
+}
+
+/// An error of the engine while a side was read.
+pub(super) fn failed(side: Side, error: DataFusionError) -> Error {
+    match error {
+        // An error of ours keeps its own words on the way through the engine.
+        DataFusionError::External(own) if own.is::<Error>() => match own.downcast::<Error>() {
+            Ok(own) => *own,
+            Err(other) => Error::ReadFailed { side: side.to_string(), problem: other.to_string() },
+        },
+        error => match error.find_root() {
+            DataFusionError::ResourcesExhausted(problem) => Error::OutOfMemory { side: side.to_string(), problem: problem.clone() },
+            _ => Error::ReadFailed { side: side.to_string(), problem: describe_engine_error(&error) },
+        },
+    }
 }

@@ -15,18 +15,22 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::compute::cast;
+use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::{DataType, Decimal128Type, Int64Type};
 use arrow::record_batch::RecordBatch;
 use arrow::row::{RowConverter, SortField};
 use chrono_tz::Tz;
 use datafusion::error::DataFusionError;
 use datafusion::execution::TaskContext;
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+use tokio::sync::mpsc::{Sender, channel};
+use tokio::task::JoinSet;
 
-use super::buckets::{Buckets, Peeled, most_buckets};
+use super::align::{Alignment, Lane, LeftOver, Piece, Remains};
+use super::buckets::most_buckets;
 use super::clock::Clock;
 use super::hashing::{Locality, SideHasher, Times};
-use super::reading::{Want, fold, scan};
+use super::reading::{Want, failed, fold_into, scan};
 use super::repeats::Repeats;
 use super::rules::rules_of;
 use super::sketch::{ByHash, tag_of};
@@ -38,7 +42,7 @@ use crate::error::{Error, Result};
 use crate::findings::StageRecord;
 use crate::job::{DigestAlgorithm, Duplicates, RunOptions, SideSpec};
 use crate::progress::Progress;
-use crate::source::{Opened, identical_files};
+use crate::source::{Guard, Opened, identical_files};
 use crate::staging::{Conversion, PairedColumn, Prepared, Shower};
 
 /// The default window is the smallest of these that cuts the data into at most [`MOST_DEFAULT_WINDOWS`]. Each is a
@@ -47,6 +51,9 @@ const LADDER: [&str; 14] = ["1ms", "10ms", "100ms", "1s", "5s", "15s", "1m", "5m
 const MOST_DEFAULT_WINDOWS: i128 = 2_000;
 /// A partial state coarsens only beyond this, so that it never gets coarser than the whole.
 const MOST_PARTIAL_WINDOWS: i128 = 4_000;
+
+/// Batches that a reader may be ahead of the other side's.
+const PIECES_AHEAD: usize = 4;
 
 /// Tags of NULL keys that are remembered at most; beyond, every row is compared.
 const MOST_NULL_TAGS: usize = 1 << 20;
@@ -58,8 +65,8 @@ pub struct Screened {
     pub sides: Vec<SideScreen>,
     /// How event time was cut; `None` without an event time.
     pub windowing: Option<Windowing>,
-    /// What the sketches left, where two sides were held against each other.
-    pub(super) peeled: Option<Peeled>,
+    /// What differs, where two sides were held against each other.
+    pub(super) remains: Option<Remains>,
     /// Which keys may come more than once, where that was asked.
     pub(super) repeats: Option<Repeats>,
     /// What each pass cost so far.
@@ -164,7 +171,6 @@ pub struct RowSample {
 /// What all readers of a side share.
 #[derive(Debug)]
 struct Plan {
-    side: Side,
     hasher: SideHasher,
     /// Names of the compared columns with their places, sorted by name: the order of the row encoding.
     encoded: Vec<(String, usize)>,
@@ -174,8 +180,8 @@ struct Plan {
     keyed: bool,
     /// Whether whole rows are hashed, or keys alone.
     whole: bool,
-    /// Whether two sides are held against each other by sketches, in how many buckets, and whether those go by hashes.
-    sketch: Option<(usize, bool)>,
+    /// Whether rows are held against those of the other side.
+    compared: bool,
     repeats: Option<Arc<Repeats>>,
     time: Option<usize>,
     series: Vec<usize>,
@@ -222,22 +228,43 @@ pub async fn screen(
         }
         None => None,
     };
+    let mut parts: [Option<Opened>; 2] = [None, None];
+    for (side, opened) in prepared.sides.iter().enumerate().take(2) {
+        let is_shared = |at: usize| shared.iter().any(|pair| [pair.0, pair.1][side] == at);
+        parts[side] = match &both {
+            None => Some(opened.clone()),
+            Some(_) if shared.len() < opened.files.len() => {
+                Some(opened.only(&|at| !is_shared(at)).map_err(Error::engine("choosing files"))?)
+            }
+            Some(_) => None,
+        };
+    }
+    let (read, remains) = match prepared.stream.mode == Mode::Replica && !options.full && prepared.sides.len() == 2 {
+        true => {
+            let (read, left) = pass.read_side_by_side(&parts).await?;
+            (read, Some(left.remains().map_err(Error::engine("adding up what differs"))?))
+        }
+        false => {
+            let mut read = [None, None];
+            for (side, part) in parts.iter().enumerate() {
+                if let Some(opened) = part {
+                    read[side] = Some(pass.read("screen", opened, true).await?);
+                }
+            }
+            (read, None)
+        }
+    };
     let mut partials = Vec::new();
     let mut doubts = Vec::new();
-    for (side, opened) in prepared.sides.iter().enumerate() {
-        let is_shared = |at: usize| shared.iter().any(|pair| [pair.0, pair.1][side] == at);
-        let mut merged = match &both {
-            None => pass.read("screen", opened, true).await?,
-            Some(both) => {
-                let mut merged = both.clone();
-                if shared.len() < opened.files.len() {
-                    let rest = opened.only(&|at| !is_shared(at)).map_err(Error::engine("choosing files"))?;
-                    let plan = pass.plan(&rest, SideHasher::new(opened.side, prepared, seed, &opened.schema), true);
-                    let rest = pass.read("screen", &rest, true).await?;
-                    merged.merge(&plan, rest);
-                }
-                merged
+    for (opened, mine) in prepared.sides.iter().zip(read) {
+        let plan = pass.plan(opened, SideHasher::new(opened.side, prepared, seed, &opened.schema), false);
+        let mut merged = match (both.clone(), mine) {
+            (Some(mut both), Some(mine)) => {
+                both.merge(&plan, mine);
+                both
             }
+            (Some(both), None) => both,
+            (None, mine) => mine.unwrap_or_else(|| Partial::new(&plan)),
         };
         let inside: u64 = merged.series.iter().map(|series| series.screen.rows).sum();
         match opened.rows_by_metadata() {
@@ -253,6 +280,7 @@ pub async fn screen(
     let stages = pass.stages;
     drop(pass.repeats);
     let mut screened = finish(prepared, partials);
+    screened.remains = remains;
     screened.repeats = repeats.and_then(Arc::into_inner);
     screened.stages = stages;
     screened.doubts = doubts;
@@ -314,27 +342,126 @@ struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    /// Reads a side, or a part of it. Rows that both sides hold alike need no sketch.
-    async fn read(&mut self, name: &'static str, opened: &Opened, sketch: bool) -> Result<Partial> {
+    /// Reads a side, or a part of it; the rows of `own` are those of its side alone.
+    async fn read(&mut self, name: &'static str, opened: &Opened, own: bool) -> Result<Partial> {
         self.progress.stage(&format!("screening {} {}", self.prepared.stream.name, opened.side), opened.rows_hint);
-        let columns = self.columns(opened);
-        let want = Want { columns, rules: true, hashed: true, bounded: bounded(self.prepared, opened, self.options), ..Want::default() };
-        let physical = scan(self.prepared, opened, &want).await?;
-        let hasher = SideHasher::new(opened.side, self.prepared, self.seed, &physical.schema());
-        let plan = Arc::new(self.plan(opened, hasher, sketch));
-        let (make, add) = (plan.clone(), plan.clone());
-        let add = move |partial: &mut Partial, batch| partial.add(&add, &batch);
-        let (parts, mut stage) =
-            fold(name, opened.side, physical, self.context.clone(), self.progress, || Partial::new(&make), add).await?;
-        if !sketch {
+        let reading = self.reading(opened, None, false).await?;
+        let (partial, mut stage) = self.fold(name, &reading, Vec::new()).await?;
+        if !own {
             stage.side = None;
         }
         self.stages.push(stage);
+        Ok(partial)
+    }
+
+    /// Reads both sides together, as far as there is something to read, and pairs their rows.
+    async fn read_side_by_side(&mut self, parts: &[Option<Opened>; 2]) -> Result<([Option<Partial>; 2], LeftOver)> {
+        let rows = self.prepared.sides.iter().map(|opened| opened.rows_hint).sum::<Option<u64>>();
+        self.progress.stage(&format!("screening {}", self.prepared.stream.name), rows);
+        // One reader a side and lane, so that all threads are busy and each lane sees one order.
+        let mut lanes = (self.options.threads / 2).max(1);
+        let readings = loop {
+            let mut readings = [None, None];
+            for (reading, part) in readings.iter_mut().zip(parts) {
+                if let Some(opened) = part {
+                    *reading = Some(self.reading(opened, Some(lanes), true).await?);
+                }
+            }
+            let cut: Vec<usize> = readings.iter().flatten().map(Reading::partitions).collect();
+            match cut.as_slice() {
+                // Stretches of a different number do not lie beside each other.
+                [a, b] if a != b && lanes > 1 => lanes = 1,
+                cut => {
+                    lanes = cut.iter().copied().max().unwrap_or(1).max(1);
+                    break readings;
+                }
+            }
+        };
+        let alignment = Arc::new(self.alignment(&readings));
+        let (mut outlets, mut joined) = ([Vec::new(), Vec::new()], JoinSet::new());
+        for _ in 0..lanes {
+            let ((to_a, from_a), (to_b, from_b)) = (channel(PIECES_AHEAD), channel(PIECES_AHEAD));
+            outlets[0].push(to_a);
+            outlets[1].push(to_b);
+            joined.spawn(Lane::new(alignment.clone()).run([from_a, from_b]));
+        }
+        let guard = Guard::new();
+        let [to_original, to_backfill] = outlets;
+        let this = &*self;
+        let side = |reading: Option<Reading>, outlets| async move {
+            match reading {
+                Some(reading) => this.fold("screen", &reading, outlets).await.map(Some),
+                None => Ok(None),
+            }
+        };
+        let [original, backfill] = readings;
+        let (original, backfill) = tokio::join!(side(original, to_original), side(backfill, to_backfill));
+        let mut left = LeftOver::new(alignment);
+        let mut wrong = None;
+        while let Some(lane) = joined.join_next().await {
+            let lane = lane.map_err(|e| DataFusionError::Execution(format!("pairing gave up ({e})"))).and_then(|outcome| outcome);
+            match lane {
+                Ok(lane) => left.merge(lane).map_err(Error::engine("adding up what differs"))?,
+                Err(error) => wrong = Some(error),
+            }
+        }
+        drop(guard);
+        let mut read = [None, None];
+        for (at, outcome) in [original, backfill].into_iter().enumerate() {
+            if let Some((partial, stage)) = outcome? {
+                self.stages.push(stage);
+                read[at] = Some(partial);
+            }
+        }
+        // If a reader failed, it said so itself.
+        wrong.map_or(Ok((read, left)), |error| Err(failed(Side::Original, error)))
+    }
+
+    async fn reading(&self, opened: &Opened, in_order: Option<usize>, compared: bool) -> Result<Reading> {
+        let columns = self.columns(opened);
+        let bounded = bounded(self.prepared, opened, self.options);
+        let want = Want { columns, rules: true, hashed: true, bounded, in_order, ..Want::default() };
+        let physical = scan(self.prepared, opened, &want).await?;
+        let hasher = SideHasher::new(opened.side, self.prepared, self.seed, &physical.schema());
+        Ok(Reading { side: opened.side, plan: Arc::new(self.plan(opened, hasher, compared)), physical })
+    }
+
+    async fn fold(&self, name: &'static str, reading: &Reading, outlets: Vec<Sender<Piece>>) -> Result<(Partial, StageRecord)> {
+        let (make, add) = (reading.plan.clone(), reading.plan.clone());
+        let add = move |partial: &mut Partial, batch| partial.add(&add, batch);
+        let (side, physical) = (reading.side, reading.physical.clone());
+        let make = || Partial::new(&make);
+        let (parts, stage) = fold_into(name, side, physical, self.context.clone(), self.progress, make, add, outlets).await?;
         let merged = parts.into_iter().reduce(|mut merged, part| {
-            merged.merge(&plan, part);
+            merged.merge(&reading.plan, part);
             merged
         });
-        Ok(merged.unwrap_or_else(|| Partial::new(&plan)))
+        Ok((merged.unwrap_or_else(|| Partial::new(&reading.plan)), stage))
+    }
+
+    /// What is known of both sides to those that pair their rows.
+    fn alignment(&self, readings: &[Option<Reading>; 2]) -> Alignment {
+        let prepared = self.prepared;
+        let locality = Locality::of(prepared);
+        let schemas = [0, 1].map(|at| match (&readings[at], prepared.sides.get(at)) {
+            (Some(reading), _) => reading.physical.schema(),
+            (None, Some(opened)) => opened.schema.clone(),
+            (None, None) => Arc::new(arrow::datatypes::Schema::empty()),
+        });
+        let side = |at: usize| if at == 0 { Side::Original } else { Side::Backfill };
+        let keys = key_columns(prepared);
+        // What is held comes in the order of the pairing, without the columns of rules.
+        let narrow = keys;
+        let rows = prepared.sides.iter().map(|opened| opened.rows_hint).max().flatten();
+        Alignment {
+            hashers: [0, 1].map(|at| SideHasher::new(side(at), prepared, self.seed, &schemas[at])),
+            types: [0, 1].map(|at| prepared.sides.get(at).map_or_else(|| schemas[at].clone(), |opened| opened.schema.clone())),
+            columns: prepared.paired.len(),
+            narrow,
+            ordered: Alignment::is_ordered(locality),
+            sketch: (most_buckets(rows, self.options.memory_bytes), locality == Locality::Key),
+            memory_bytes: self.options.memory_bytes,
+        }
     }
 
     /// What must be read. In a fill rows of one side have nothing to be compared with: the key says which have, and only those are read
@@ -350,10 +477,35 @@ impl Pass<'_> {
         all.filter(|place| identity.contains(place) || roles.contains(place)).collect()
     }
 
-    fn plan(&self, opened: &Opened, hasher: SideHasher, sketch: bool) -> Plan {
-        let plan = plan(self.prepared, opened, self.options, hasher, self.shower, self.repeats.clone());
-        Plan { sketch: plan.sketch.filter(|_| sketch), ..plan }
+    fn plan(&self, opened: &Opened, hasher: SideHasher, compared: bool) -> Plan {
+        Plan { compared, ..plan(self.prepared, opened, self.options, hasher, self.shower, self.repeats.clone()) }
     }
+}
+
+/// A scan of a side, and how its rows are taken.
+struct Reading {
+    side: Side,
+    plan: Arc<Plan>,
+    physical: Arc<dyn ExecutionPlan>,
+}
+
+impl Reading {
+    fn partitions(&self) -> usize {
+        self.physical.output_partitioning().partition_count()
+    }
+}
+
+/// The key, and what says where a row lies.
+pub(super) fn key_columns(prepared: &Prepared) -> Vec<usize> {
+    let mut columns = prepared.identity();
+    let roles = prepared.time.iter().chain(&prepared.series).copied();
+    for place in roles.chain(Locality::of(prepared).place()) {
+        if !columns.contains(&place) {
+            columns.push(place);
+        }
+    }
+    columns.sort_unstable();
+    columns
 }
 
 /// Where keys that come more than once matter beyond what makes the sides differ.
@@ -387,17 +539,14 @@ fn plan(
     let mut encoded: Vec<(String, usize)> =
         prepared.compared().into_iter().map(|place| (prepared.paired[place].name.clone(), place)).collect();
     encoded.sort_by(|a, b| a.0.as_bytes().cmp(b.0.as_bytes()));
-    let rows = prepared.sides.iter().map(|opened| opened.rows_hint).max().flatten();
-    let sketched = stream.mode == Mode::Replica && !options.full;
     Plan {
-        side: opened.side,
         hasher,
         encoded,
         paired: prepared.paired.len(),
         identity: prepared.identity(),
         keyed: prepared.key.is_some(),
         whole: reads_whole(prepared),
-        sketch: sketched.then(|| (most_buckets(rows, options.memory_bytes), Locality::of(prepared) == Locality::Key)),
+        compared: false,
         repeats: repeats.filter(|repeats| repeats.counts(opened.side)),
         time: prepared.time,
         series: prepared.series.clone(),
@@ -420,7 +569,6 @@ struct Partial {
     /// By a checksum of the series' values.
     series_ids: HashMap<u128, usize, ByHash>,
     series: Vec<SeriesPartial>,
-    buckets: Option<Buckets>,
     null_tags: Option<HashSet<u64, ByHash>>,
     lost: Vec<u64>,
     rules: Vec<RuleTally>,
@@ -547,7 +695,6 @@ impl Partial {
             rows_outside: 0,
             series_ids: HashMap::default(),
             series: Vec::new(),
-            buckets: plan.sketch.map(|(most, hashed)| Buckets::new(most, hashed)),
             null_tags: Some(HashSet::default()),
             lost: vec![0; plan.paired],
             rules: vec![RuleTally::default(); plan.rules],
@@ -556,43 +703,43 @@ impl Partial {
         }
     }
 
-    fn add(&mut self, plan: &Plan, batch: &RecordBatch) -> Result<(), DataFusionError> {
+    /// Takes a batch; gives it back with its checksums where its rows are held against those of the other side.
+    fn add(&mut self, plan: &Plan, batch: RecordBatch) -> Result<Option<Piece>, DataFusionError> {
         let read = batch.num_rows() as u64;
-        let inside = plan.hasher.inside(batch)?;
-        let batch = inside.as_ref().unwrap_or(batch);
+        let batch = plan.hasher.inside(&batch)?.unwrap_or(batch);
         self.rows_read += read;
         self.rows_outside += read - batch.num_rows() as u64;
         if batch.num_rows() == 0 {
-            return Ok(());
+            return Ok(None);
         }
-        let hashed = plan.hasher.hash(batch, plan.whole)?;
+        let hashed = match &plan.repeats {
+            None if plan.whole => plan.hasher.hash_rows(&batch)?,
+            _ => plan.hasher.hash(&batch, plan.whole)?,
+        };
         let sums = if plan.whole { &hashed.rows } else { &hashed.keys };
         for (place, dropped) in &hashed.lost {
             self.lost[*place] += dropped;
-        }
-        if let Some(buckets) = &mut self.buckets {
-            let positions = plan.hasher.positions(batch, &hashed.keys)?;
-            buckets.add(plan.side, &positions, &hashed.rows, &hashed.keys);
         }
         if let Some(repeats) = &plan.repeats {
             repeats.add(&hashed.keys);
         }
         if plan.keyed {
-            self.note_null_keys(plan, batch, &hashed.keys)?;
+            self.note_null_keys(plan, &batch)?;
         }
-        let times = plan.time.map(|place| plan.hasher.canonicaliser.column(place, batch).map(|(array, _)| array)).transpose()?;
+        let times = plan.time.map(|place| plan.hasher.canonicaliser.column(place, &batch).map(|(array, _)| array)).transpose()?;
         let times = times.as_ref().map(Times::of).transpose()?;
-        self.add_continuity(plan, batch, times.as_ref(), sums)?;
+        self.add_continuity(plan, &batch, times.as_ref(), sums)?;
         if plan.rules > 0 {
-            self.judge_rules(plan, batch, times.as_ref())?;
+            self.judge_rules(plan, &batch, times.as_ref())?;
         }
-        Ok(())
+        Ok(plan.compared.then(|| Piece { batch, rows: hashed.rows }))
     }
 
-    fn note_null_keys(&mut self, plan: &Plan, batch: &RecordBatch, keys: &[u128]) -> Result<(), DataFusionError> {
+    fn note_null_keys(&mut self, plan: &Plan, batch: &RecordBatch) -> Result<(), DataFusionError> {
         let Some(nulls) = plan.hasher.null_keys(batch)? else { return Ok(()) };
         if let Some(tags) = &mut self.null_tags {
-            tags.extend(keys.iter().zip(nulls.values()).filter(|(_, is_null)| *is_null).map(|(key, _)| tag_of(*key)));
+            let keys = plan.hasher.hash(&filter_record_batch(batch, &nulls)?, false)?.keys;
+            tags.extend(keys.into_iter().map(tag_of));
             if tags.len() > MOST_NULL_TAGS {
                 self.null_tags = None;
             }
@@ -810,10 +957,6 @@ impl Partial {
                 }
             }
         }
-        match (&mut self.buckets, other.buckets) {
-            (Some(mine), Some(theirs)) => mine.merge(theirs),
-            (mine, theirs) => *mine = mine.take().or(theirs),
-        }
         self.null_tags = match (self.null_tags.take(), other.null_tags) {
             (Some(mut mine), Some(theirs)) => {
                 mine.extend(theirs);
@@ -934,7 +1077,7 @@ pub(super) fn whole_numbers(array: &ArrayRef) -> Result<Vec<Option<i128>>, DataF
     Ok(wide.as_primitive::<Decimal128Type>().iter().collect())
 }
 
-/// The partial states of the sides under one windowing, and what their sketches have left together.
+/// The partial states of the sides under one windowing.
 fn finish(prepared: &Prepared, mut partials: Vec<Partial>) -> Screened {
     let stream = &prepared.stream;
     let mut extent = None;
@@ -947,7 +1090,6 @@ fn finish(prepared: &Prepared, mut partials: Vec<Partial>) -> Screened {
     let rung = rung_for(extent, 0, MOST_DEFAULT_WINDOWS);
     let windowing = prepared.time.and_then(|_| windowing_at(stream.window, stream.time_zone, rung));
     let mut sides = Vec::new();
-    let mut buckets: Option<Buckets> = None;
     for (opened, partial) in prepared.sides.iter().zip(&mut partials) {
         for series in &mut partial.series {
             series.close(stream.window.is_some());
@@ -958,12 +1100,6 @@ fn finish(prepared: &Prepared, mut partials: Vec<Partial>) -> Screened {
         for tally in &mut partial.rules {
             tally.violating.sort();
             tally.unknown_rows.sort();
-        }
-        if let Some(mine) = partial.buckets.take() {
-            match &mut buckets {
-                Some(buckets) => buckets.merge(mine),
-                None => buckets = Some(mine),
-            }
         }
         sides.push(SideScreen {
             side: opened.side,
@@ -979,5 +1115,5 @@ fn finish(prepared: &Prepared, mut partials: Vec<Partial>) -> Screened {
             rules: std::mem::take(&mut partial.rules),
         });
     }
-    Screened { sides, windowing, peeled: buckets.map(Buckets::peel), repeats: None, stages: Vec::new(), doubts: Vec::new() }
+    Screened { sides, windowing, remains: None, repeats: None, stages: Vec::new(), doubts: Vec::new() }
 }

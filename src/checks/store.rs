@@ -7,14 +7,15 @@
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use arrow::array::UInt32Array;
-use arrow::compute::{concat_batches, take_record_batch};
-use arrow::datatypes::SchemaRef;
+use arrow::array::{Array, ArrayRef, AsArray, UInt32Array};
+use arrow::compute::{cast, concat_batches, take, take_record_batch};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::ipc::CompressionType;
 use arrow::ipc::reader::FileReader;
 use arrow::ipc::writer::{FileWriter, IpcWriteOptions};
-use arrow::record_batch::RecordBatch;
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::error::DataFusionError;
 use tempfile::TempDir;
 
@@ -227,4 +228,24 @@ impl Groups {
 /// An error of ours on its way through the engine.
 pub(super) fn through_engine(error: Error) -> DataFusionError {
     DataFusionError::External(Box::new(error))
+}
+
+/// Rows in the types in which their side is shown, in buffers of their own: a decoder's are made for a whole row group.
+pub(super) fn plain(batch: &RecordBatch, types: &Schema) -> Result<RecordBatch, DataFusionError> {
+    let all = UInt32Array::from_iter_values(0..u32::try_from(batch.num_rows()).unwrap_or(u32::MAX));
+    let mut fields = Vec::with_capacity(batch.num_columns());
+    let mut columns = Vec::with_capacity(batch.num_columns());
+    for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
+        let shown = types.field_with_name(field.name())?;
+        let column: ArrayRef = match take(column, &all, None)? {
+            // What a view points at would stay as a whole.
+            column if column.data_type() == &DataType::Utf8View => Arc::new(column.as_string_view().gc()),
+            column if column.data_type() == &DataType::BinaryView => Arc::new(column.as_binary_view().gc()),
+            column => column,
+        };
+        columns.push(if column.data_type() == shown.data_type() { column } else { cast(&column, shown.data_type())? });
+        fields.push(Field::new(field.name(), shown.data_type().clone(), true));
+    }
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    Ok(RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)?)
 }

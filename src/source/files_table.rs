@@ -37,13 +37,31 @@ pub(super) struct FilesTable {
     pub(super) files: Vec<(ObjectMeta, Vec<ScalarValue>)>,
     /// For each Parquet file the types in which its columns are decoded, where they are not those that the file suggests.
     pub(super) decoded_as: Arc<HashMap<Path, SchemaRef>>,
+    /// Whether rows must come in the order in which they are stored, as far as one reader sees them.
+    pub(super) in_order: bool,
     /// Set for CSV, which is not read by the query engine's own scan.
     pub(super) csv: Option<(CsvReading, Arc<dyn ObjectStore>)>,
 }
 
 impl FilesTable {
-    /// The files in so many groups: the largest first, each to the group with the least to read.
+    /// The files in so many groups: the largest first, each to the group with the least to read; in order, stretches of the list.
     fn groups(&self, partitions: usize) -> Vec<Vec<(ObjectMeta, Vec<ScalarValue>)>> {
+        if self.in_order && self.csv.is_none() {
+            // The scan cuts them.
+            return vec![self.files.clone()];
+        }
+        if self.in_order {
+            let whole: u64 = self.files.iter().map(|(meta, _)| meta.size).sum();
+            let mut groups = vec![Vec::new(); partitions.min(self.files.len()).max(1)];
+            let mut before = 0;
+            for file in &self.files {
+                let at = u128::from(before) * groups.len() as u128 / u128::from(whole.max(1));
+                before += file.0.size;
+                groups[usize::try_from(at).unwrap_or(0)].push(file.clone());
+            }
+            groups.retain(|group| !group.is_empty());
+            return groups;
+        }
         let mut groups = vec![Vec::new(); partitions.min(self.files.len()).max(1)];
         let mut order: Vec<usize> = (0..self.files.len()).collect();
         order.sort_by_key(|&index| std::cmp::Reverse(self.files[index].0.size));

@@ -127,6 +127,7 @@ pub(super) async fn discover(context: &SessionContext, side: Side, spec: &SideSp
         partition_fields,
         files: found.objects.iter().cloned().zip(partition_values).collect(),
         decoded_as: Arc::default(),
+        in_order: false,
         csv: csv.map(|reading| (reading, found.store.clone())),
     };
     let mut columns = stored_columns(spec, side, &table, format, &quoted)?;

@@ -145,6 +145,24 @@ impl Opened {
 
 /// A frame whose scan reads some of the files only.
 fn with_files(frame: &DataFrame, keep: &HashSet<Path>) -> std::result::Result<DataFrame, DataFusionError> {
+    with_table(frame, &|table| {
+        let files = table.files.iter().filter(|(meta, _)| keep.contains(&meta.location)).cloned().collect();
+        files_table::FilesTable { files, ..table.clone() }
+    })
+}
+
+/// A frame whose scan gives the rows in the order in which they are stored: each part of it a stretch of the list of files.
+///
+/// # Errors
+/// The plan could not be rewritten.
+pub fn in_order(frame: &DataFrame) -> std::result::Result<DataFrame, DataFusionError> {
+    with_table(frame, &|table| files_table::FilesTable { in_order: true, ..table.clone() })
+}
+
+fn with_table(
+    frame: &DataFrame,
+    change: &dyn Fn(&files_table::FilesTable) -> files_table::FilesTable,
+) -> std::result::Result<DataFrame, DataFusionError> {
     let (state, plan) = frame.clone().into_parts();
     let plan = plan.transform(|node| {
         let LogicalPlan::TableScan(mut scan) = node else { return Ok(Transformed::no(node)) };
@@ -152,8 +170,7 @@ fn with_files(frame: &DataFrame, keep: &HashSet<Path>) -> std::result::Result<Da
         let Some(table) = provider.downcast_ref::<files_table::FilesTable>() else {
             return Ok(Transformed::no(LogicalPlan::TableScan(scan)));
         };
-        let files = table.files.iter().filter(|(meta, _)| keep.contains(&meta.location)).cloned().collect();
-        scan.source = provider_as_source(Arc::new(files_table::FilesTable { files, ..table.clone() }));
+        scan.source = provider_as_source(Arc::new(change(table)));
         Ok(Transformed::yes(LogicalPlan::TableScan(scan)))
     })?;
     Ok(DataFrame::new(state, plan.data))
