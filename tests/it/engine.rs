@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt32Array};
 use arrow::compute::{concat_batches, take_record_batch};
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::WriterProperties;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
@@ -188,4 +190,95 @@ fn a_row_whose_time_moved_far_is_one_mismatch() {
     assert_eq!((run.count("mismatched_keys"), run.count("missing_keys"), run.count("unexpected_keys")), (Some(1), Some(0), Some(0)));
     assert_eq!(run.of("value_mismatch").len(), 1);
     assert_eq!(run.of("value_mismatch")[0].column.as_deref(), Some("ts"));
+}
+
+/// A backfill with faults of all kinds at random, in an order of its own.
+fn random_backfill(rng: &mut StdRng, rows: i64) -> (Vec<i64>, Vec<f64>) {
+    let rate = [0.0, 0.0005, 0.01, 0.2][rng.random_range(0..4)];
+    let lost = rng.random_range(0..rows);
+    let lost = lost..lost + if rng.random_bool(0.5) { rng.random_range(0..rows / 5) } else { 0 };
+    let mut held: Vec<(i64, f64)> = Vec::new();
+    let mut late: Vec<(i64, f64)> = Vec::new();
+    for id in 0..rows {
+        if lost.contains(&id) || rng.random_bool(rate) {
+            continue;
+        }
+        let row = (id, if rng.random_bool(rate) { 0.5 } else { 0.0 });
+        held.push(row);
+        if rng.random_bool(rate) {
+            // A copy, near or far, that agrees or does not.
+            let copy = (id, if rng.random_bool(0.3) { 0.75 } else { row.1 });
+            if rng.random_bool(0.5) { held.push(copy) } else { late.push(copy) }
+        }
+        if rng.random_bool(rate / 4.0) {
+            held.push((rows + id, 0.0));
+        }
+    }
+    held.extend(late);
+    match rng.random_range(0..5) {
+        0 => held.shuffle(rng),
+        1 => held.reverse(),
+        2 => {
+            // A block that was written at another time, shuffled.
+            let from = rng.random_range(0..held.len());
+            let until = rng.random_range(from..held.len());
+            let mut block: Vec<_> = held.drain(from..until).collect();
+            block.shuffle(rng);
+            let at = rng.random_range(0..=held.len());
+            held.splice(at..at, block);
+        }
+        _ => {}
+    }
+    held.into_iter().unzip()
+}
+
+#[test]
+fn random_plans_are_found_alike_however_the_sides_are_read() {
+    const ROWS: i64 = 40_000;
+    let seeds = std::env::var("GAPLESS_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(2);
+    for seed in 0..seeds {
+        let mut rng = StdRng::seed_from_u64(seed + 900);
+        let ids: Vec<i64> = (0..ROWS).collect();
+        let case = Case::new();
+        case.parquet("original.parquet", &rows(&ids, &vec![0.0; ids.len()]));
+        let (ids, added) = random_backfill(&mut rng, ROWS);
+        let backfill = rows(&ids, &added);
+        case.parquet("backfill/0.parquet", &backfill);
+        // The same rows in other files.
+        let cuts = [0, rng.random_range(0..backfill.num_rows()), backfill.num_rows()];
+        for pair in cuts.windows(2) {
+            let name = format!("split/{}.parquet", 9 - pair[0].min(9));
+            let properties = WriterProperties::builder()
+                .set_max_row_group_row_count(Some(rng.random_range(500..9_000)))
+                .set_dictionary_enabled(rng.random())
+                .set_compression([Compression::SNAPPY, Compression::ZSTD(ZstdLevel::default()), Compression::UNCOMPRESSED][rng.random_range(0..3)]);
+            case.parquet_as(&name, &backfill.slice(pair[0], pair[1] - pair[0]), properties.build());
+        }
+        for keyed in [true, false] {
+            let mut first: Option<(Vec<u8>, serde_json::Value)> = None;
+            for (backfill, batch_size, how) in [
+                ("backfill", 8_192, &["--verify", "full"][..]),
+                ("backfill", 8_192, &[]),
+                ("backfill", 256, &["--threads", "1"]),
+                ("split", 1_000, &["--threads", "5"]),
+                // So little that nothing can be listed, and values cannot be held.
+                ("split", 512, &["--memory", "16MiB"]),
+                ("backfill", 512, &["--memory", "16MiB", "--threads", "4"]),
+            ] {
+                let mut arguments = vec!["original.parquet", backfill, "--time", "ts", "--no-infer", "--max-findings", "3000"];
+                arguments.extend(if keyed { &["--key", "id"][..] } else { &["--keyless"] });
+                arguments.extend(how);
+                let run = case.verify_with(&arguments, &[("GAPLESS_BATCH_SIZE", &batch_size.to_string())]);
+                let bytes = fs::read(run.report.join("findings.parquet")).unwrap();
+                let counts = run.stream()["counts"].clone();
+                match &first {
+                    None => first = Some((bytes, counts)),
+                    Some((findings, wanted)) => {
+                        assert_eq!(counts, *wanted, "seed {seed}, keyed {keyed}: {how:?}");
+                        assert!(bytes == *findings, "seed {seed}, keyed {keyed}: {how:?}: the findings differ");
+                    }
+                }
+            }
+        }
+    }
 }

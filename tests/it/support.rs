@@ -23,6 +23,7 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Decimal128Type, Field, Int64Type, Schema, TimestampMicrosecondType};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::file::properties::WriterProperties;
 use serde_json::Value;
 
 /// A run that takes longer than this has hung: every input here is small.
@@ -255,10 +256,15 @@ impl Case {
 
     /// Writes a Parquet file that keeps the Arrow types (dictionaries, views, zones).
     pub(crate) fn parquet(&self, name: &str, batch: &RecordBatch) -> &Self {
+        self.parquet_as(name, batch, WriterProperties::default())
+    }
+
+    /// The same with the properties of a writer: row groups, compression, encodings.
+    pub(crate) fn parquet_as(&self, name: &str, batch: &RecordBatch, properties: WriterProperties) -> &Self {
         let path = self.path(name);
         fs::create_dir_all(path.parent().expect("a parent")).expect("folders");
         let file = fs::File::create(path).expect("a file");
-        let mut writer = ArrowWriter::try_new(file, batch.schema(), None).expect("a Parquet writer");
+        let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties)).expect("a Parquet writer");
         writer.write(batch).expect("rows");
         writer.close().expect("a footer");
         self
@@ -284,18 +290,29 @@ impl Case {
 
     /// Runs the binary in the directory with the given arguments.
     pub(crate) fn run(&self, args: &[&str]) -> Run {
+        self.run_with(args, &[])
+    }
+
+    /// The same with further variables in the environment.
+    pub(crate) fn run_with(&self, args: &[&str], environment: &[(&str, &str)]) -> Run {
         let mut command = Command::new(env!("CARGO_BIN_EXE_gapless"));
-        command.args(args).current_dir(self.dir());
+        command.args(args).envs(environment.iter().copied()).current_dir(self.dir());
         finish(command, PATIENCE)
     }
 
     /// Runs `gapless verify ARGS --format json` and reads what it left. A run that leaves no summary fails the test.
     #[track_caller]
     pub(crate) fn verify(&self, args: &[&str]) -> Verified {
+        self.verify_with(args, &[])
+    }
+
+    /// The same with further variables in the environment.
+    #[track_caller]
+    pub(crate) fn verify_with(&self, args: &[&str], environment: &[(&str, &str)]) -> Verified {
         let mut all = vec!["verify"];
         all.extend_from_slice(args);
         all.extend_from_slice(&["--format", "json"]);
-        let run = self.run(&all);
+        let run = self.run_with(&all, environment);
         assert!(!run.panicked(), "gapless {}\n{}", all.join(" "), run.stderr);
         let summary: Value = match serde_json::from_str(&run.stdout) {
             Ok(summary) => summary,
