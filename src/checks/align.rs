@@ -43,7 +43,8 @@ const TRIAL: u64 = 1 << 20;
 const MOST_LISTED: u64 = 1 << 21;
 /// Bytes of values that are kept for left-over rows, at most.
 const MOST_HELD_BYTES: u64 = 48 << 20;
-/// Pieces of so many rows are the first to lose their values when room is short: they mostly come from a stretch that one side lacks.
+/// Pieces of so many left-over rows are the first to lose their values when room is short: they mostly come from a stretch that one side
+/// lacks, or holds in another order.
 const LARGE_PIECE: usize = 512;
 
 /// Rows of a side with their checksums, in the order in which they are stored.
@@ -62,8 +63,6 @@ pub(super) struct Alignment {
     pub(super) types: [SchemaRef; 2],
     /// How many columns are compared or have a role; those behind them are the outcomes of rules.
     pub(super) columns: usize,
-    /// Places of the columns that are enough for a key that one side lacks.
-    pub(super) narrow: Vec<usize>,
     /// Whether positions tell which side is behind.
     pub(super) ordered: bool,
     /// The number of buckets, should it come to sketches, and whether they go by hashes.
@@ -149,8 +148,6 @@ pub(super) struct Held {
     pub(super) batch: RecordBatch,
     pub(super) rows: Vec<Fingerprint>,
     pub(super) keys: Vec<Fingerprint>,
-    /// Whether all columns are there, or only those that name a key.
-    pub(super) whole: bool,
 }
 
 /// Rows that found no partner: those of one reader, or of several together.
@@ -230,29 +227,25 @@ impl LeftOver {
         }
         let columns: Vec<usize> = (0..self.alignment.columns.min(batch.num_columns())).collect();
         let batch = plain(&batch.project(&columns)?, &self.alignment.types[side.index()])?;
-        self.held_bytes += bytes_of(&batch) + 32 * rows.len() as u64;
-        self.held.push(Held { side, batch, rows, keys, whole: true });
+        let held = Held { side, batch, rows, keys };
+        self.held_bytes += held.bytes();
+        self.held.push(held);
         if self.held_bytes > self.room() {
             self.make_room()?;
         }
         Ok(())
     }
 
-    /// Large pieces keep what names their keys; then rows that found their partner go; then all values.
+    /// Large pieces go first, since they can be read again from few places; then rows that found their partner; then all.
     fn make_room(&mut self) -> Result<(), DataFusionError> {
         let enough = self.room() / 2;
-        let narrow = &self.alignment.narrow;
-        for held in &mut self.held {
-            if self.held_bytes <= enough {
-                return Ok(());
+        self.held.retain(|held| {
+            let goes = self.held_bytes > enough && held.rows.len() >= LARGE_PIECE;
+            if goes {
+                self.held_bytes = self.held_bytes.saturating_sub(held.bytes());
             }
-            if held.whole && held.rows.len() >= LARGE_PIECE {
-                let before = bytes_of(&held.batch);
-                held.batch = held.batch.project(narrow)?;
-                held.whole = false;
-                self.held_bytes -= before.saturating_sub(bytes_of(&held.batch)).min(self.held_bytes);
-            }
-        }
+            !goes
+        });
         if self.held_bytes <= enough {
             return Ok(());
         }
@@ -272,7 +265,7 @@ impl LeftOver {
         self.held_bytes = 0;
         for held in std::mem::take(&mut self.held) {
             if let Some(held) = held.only(&mut wanted)? {
-                self.held_bytes += bytes_of(&held.batch) + 32 * held.rows.len() as u64;
+                self.held_bytes += held.bytes();
                 self.held.push(held);
             }
         }
@@ -379,6 +372,10 @@ pub(super) fn wanted_rows<'a>(list: impl IntoIterator<Item = &'a Left>) -> Wante
 }
 
 impl Held {
+    fn bytes(&self) -> u64 {
+        bytes_of(&self.batch) + 32 * self.rows.len() as u64
+    }
+
     /// Those rows that are wanted, each so often as it is.
     pub(super) fn only(self, wanted: &mut Wanted) -> Result<Option<Self>, DataFusionError> {
         let wanted = &mut wanted[self.side.index()];

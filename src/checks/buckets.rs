@@ -136,12 +136,16 @@ impl Places {
                 _ => ranges.push((id, id)),
             }
         }
-        // The narrowest spaces between ranges are given up first.
-        while ranges.len() > most.max(1) {
-            let narrowest = (1..ranges.len()).min_by_key(|&at| i128::from(ranges[at].0) - i128::from(ranges[at - 1].1)).unwrap_or(1);
-            ranges[narrowest - 1].1 = ranges[narrowest].1;
-            ranges.remove(narrowest);
-        }
+        // The widest spaces between ranges stay.
+        let space = |at: usize| i128::from(ranges[at].0) - i128::from(ranges[at - 1].1);
+        let mut spaces: Vec<usize> = (1..ranges.len()).collect();
+        spaces.sort_unstable_by_key(|&at| (std::cmp::Reverse(space(at)), at));
+        spaces.truncate(most.max(1) - 1);
+        spaces.sort_unstable();
+        let starts = std::iter::once(0).chain(spaces.iter().copied());
+        let ends = spaces.iter().copied().chain(std::iter::once(ranges.len()));
+        let ranges: Vec<(i64, i64)> =
+            starts.zip(ends).filter_map(|(from, until)| Some((ranges.get(from)?.0, ranges.get(until.checked_sub(1)?)?.1))).collect();
         let start = |id: i64| i128::from(id) << self.shift;
         let whole = |at: i128| i64::try_from(at).unwrap_or(if at < 0 { i64::MIN } else { i64::MAX });
         let ranges = ranges.into_iter().map(|(from, last)| (whole(start(from)), whole(start(last) + (1_i128 << self.shift) - 1))).collect();

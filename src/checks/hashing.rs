@@ -11,6 +11,13 @@ use super::buckets::Position;
 use crate::domain::{Bounds, Fingerprint, RowHashing, Seed, Side};
 use crate::staging::{Canonicaliser, Prepared};
 
+/// Rows whose states, sixteen bytes each, fit the nearest cache beside the values of a column.
+const STRETCH: usize = 1_024;
+
+fn is_dictionary(array: &ArrayRef) -> bool {
+    matches!(array.data_type(), DataType::Dictionary(_, _) | DataType::RunEndEncoded(_, _))
+}
+
 /// Which clock the buckets of a stream go by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Locality {
@@ -118,29 +125,51 @@ impl SideHasher {
     }
 
     fn hash_as(&self, batch: &RecordBatch, keyed: bool, whole: bool) -> Result<Hashed> {
-        let mut sums = vec![0; batch.num_rows()];
+        let rows = batch.num_rows();
         let mut lost = Vec::new();
-        let mut absorb = |place: usize, sums: &mut [u128]| -> Result<()> {
-            let (array, dropped) = self.canonicaliser.hashable(place, batch)?;
-            if dropped > 0 {
-                lost.push((place, dropped));
+        let mut arrays = |places: &[usize]| -> Result<Vec<(usize, ArrayRef)>> {
+            let mut arrays = Vec::with_capacity(places.len());
+            for &place in places {
+                let (array, dropped) = self.canonicaliser.hashable(place, batch)?;
+                if dropped > 0 {
+                    lost.push((place, dropped));
+                }
+                arrays.push((place, array));
             }
-            self.hashing.absorb(place, array.as_ref(), sums).map_err(|e| DataFusionError::Execution(e.to_string()))
+            Ok(arrays)
         };
-        for &place in &self.identity {
-            absorb(place, &mut sums)?;
-        }
-        let mut keys = if keyed && whole { sums.clone() } else { Vec::new() };
+        let identity = arrays(&self.identity)?;
+        let rest = if whole { arrays(&self.rest)? } else { Vec::new() };
+        let mut sums = vec![0; rows];
+        self.absorb_together(&identity, &mut sums)?;
         if keyed && !whole {
             self.hashing.finish_keys(&mut sums);
-            return Ok(Hashed { keys: sums, rows: keys, lost });
+            return Ok(Hashed { keys: sums, rows: Vec::new(), lost });
         }
+        let mut keys = if keyed { sums.clone() } else { Vec::new() };
         self.hashing.finish_keys(&mut keys);
-        for &place in &self.rest {
-            absorb(place, &mut sums)?;
-        }
+        self.absorb_together(&rest, &mut sums)?;
         self.hashing.finish_rows(&mut sums);
         Ok(Hashed { keys, rows: sums, lost })
+    }
+
+    /// Adds columns to the states of rows: a stretch of rows that fits the nearest cache through all columns, then the next. Columns
+    /// with values that are hashed for all rows together go by themselves.
+    fn absorb_together(&self, columns: &[(usize, ArrayRef)], sums: &mut [u128]) -> Result<()> {
+        let absorb = |place: usize, array: &dyn Array, sums: &mut [u128]| {
+            self.hashing.absorb(place, array, sums).map_err(|e| DataFusionError::Execution(e.to_string()))
+        };
+        let (alone, together): (Vec<_>, Vec<_>) =
+            columns.iter().partition(|(_, array)| array.data_type().is_nested() || is_dictionary(array));
+        for (place, array) in alone {
+            absorb(*place, array.as_ref(), sums)?;
+        }
+        for (at, sums) in sums.chunks_mut(STRETCH).enumerate() {
+            for (place, array) in &together {
+                absorb(*place, array.slice(at * STRETCH, sums.len()).as_ref(), sums)?;
+            }
+        }
+        Ok(())
     }
 
     /// A checksum of some columns alone, for grouping rows by them.

@@ -25,6 +25,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::BooleanArray;
 use arrow::compute::filter_record_batch;
+use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
 use datafusion::error::DataFusionError;
 use datafusion::execution::TaskContext;
@@ -46,7 +47,7 @@ use crate::findings::StageRecord;
 use crate::job::RunOptions;
 use crate::progress::Progress;
 use crate::source::Opened;
-use crate::staging::{PairedColumn, Prepared, Shower};
+use crate::staging::{Prepared, Shower};
 
 /// Which rows to read again.
 enum Suspects {
@@ -152,7 +153,10 @@ impl Look<'_> {
     ) -> Result<Vec<u64>> {
         let mut others: TagSet = others.into_iter().collect();
         let [original, backfill] = self.prepared.sides.as_slice() else { return Ok(others.into_iter().collect()) };
-        let exact = !self.prepared.paired.iter().any(PairedColumn::is_lossy) && original.schema == backfill.schema;
+        let exact = self.prepared.paired.iter().all(|column| {
+            let of = |opened: &Opened| opened.schema.field_with_name(&column.name).map(|field| field.data_type().clone()).ok();
+            !column.is_lossy() && column.conversions[0] == column.conversions[1] && shown_alike(of(original), of(backfill))
+        });
         if !exact {
             others.extend(list.iter().map(Left::tag));
             return Ok(others.into_iter().collect());
@@ -176,7 +180,7 @@ impl Look<'_> {
     /// Without a key only the rows that are too many count.
     fn settle_rows(&self, screened: &Screened, list: &[Left], held: Vec<Held>, others: &mut TagSet, found: &mut Localised) -> Result<()> {
         let rows: u64 = list.iter().map(|left| u64::from(left.surplus().1)).sum();
-        let with_values: u64 = held.iter().filter(|held| held.whole).map(|held| held.rows.len() as u64).sum();
+        let with_values: u64 = held.iter().map(|held| held.rows.len() as u64).sum();
         if with_values < rows {
             others.extend(list.iter().map(Left::tag));
             return Ok(());
@@ -209,14 +213,13 @@ impl Look<'_> {
             for key in &held.keys {
                 if let Some(key) = keys.get_mut(&tag_of(*key)) {
                     key.held[held.side.index()] += 1;
-                    key.whole[held.side.index()] += u32::from(held.whole);
                 }
             }
         }
         let tags = Arc::new(Tags::new(keys.keys().copied()));
         let counts = self.count(counted, &tags).await?;
-        let (mut one_sided, mut differing, mut unheld, mut copied) =
-            (TagSet::default(), TagSet::default(), TagSet::default(), TagSet::default());
+        let (mut one_sided, mut differing, mut copied) = (TagSet::default(), TagSet::default(), TagSet::default());
+        let (mut one_sided_unheld, mut differing_unheld) = (TagSet::default(), TagSet::default());
         let mut copied_rows = 0;
         for (tag, key) in &keys {
             let rows = counts.get(tag).copied().unwrap_or(0);
@@ -224,9 +227,10 @@ impl Look<'_> {
             let other = counted.other().index();
             match (further, key.rows.contains(&0)) {
                 (Some(0), true) if key.held == key.rows => one_sided.insert(*tag),
-                (Some(0), false) if key.whole == key.rows => differing.insert(*tag),
-                (Some(0), false) => unheld.insert(*tag),
-                (Some(1..), true) if key.whole[other] == key.rows[other] => {
+                (Some(0), true) => one_sided_unheld.insert(*tag),
+                (Some(0), false) if key.held == key.rows => differing.insert(*tag),
+                (Some(0), false) => differing_unheld.insert(*tag),
+                (Some(1..), true) if key.held[other] == key.rows[other] => {
                     copied_rows += u64::from(rows);
                     copied.insert(*tag)
                 }
@@ -242,17 +246,13 @@ impl Look<'_> {
         let mut rows_whole = self.store((differing.len() + copied.len()) as u64 * 2, self.prepared.paired.len());
         for held in held {
             if let Some((batch, keys)) = held.of(&one_sided)? {
-                let batch = if held.whole { batch.project(&columns).map_err(|e| engine(e.into()))? } else { batch };
-                keys_alone.push(held.side, batch, &keys)?;
+                keys_alone.push(held.side, batch.project(&columns).map_err(|e| engine(e.into()))?, &keys)?;
             }
-            if held.whole
-                && let Some((batch, keys)) = held.of(&differing)?
-            {
+            if let Some((batch, keys)) = held.of(&differing)? {
                 rows_whole.push(held.side, batch, &keys)?;
             }
             // On the side that was counted they are among the rows that are fetched.
-            if held.whole
-                && held.side != counted
+            if held.side != counted
                 && let Some((batch, keys)) = held.of(&copied)?
             {
                 rows_whole.push(held.side, batch, &keys)?;
@@ -263,16 +263,19 @@ impl Look<'_> {
             self.fetch_copied(list, counted, &copied, &mut rows_whole).await?;
         }
         self.settle_store(screened, &self.all_columns(), rows_whole, found)?;
-        if !unheld.is_empty() {
+        for (unheld, columns) in [(one_sided_unheld, columns), (differing_unheld, self.all_columns())] {
+            if unheld.is_empty() {
+                continue;
+            }
             // All rows of these keys are left over, so it is known where they lie.
             let of = |side: Side| {
-                let rows = list.iter().filter(|left| unheld.contains(&left.tag())).map(move |left| (left.position(), left.surplus()));
-                Places::of(rows.filter(move |(_, (of, _))| *of == side).map(|(position, (_, copies))| (position, copies)), side)
+                let rows = list.iter().filter(|left| unheld.contains(&left.tag())).map(|left| (left.position(), left.surplus()));
+                Places::of(rows.filter(|(_, (of, _))| *of == side).map(|(position, (_, copies))| (position, copies)), side)
             };
             let near = Arc::new([of(Side::Original), of(Side::Backfill)]);
             let rows = 2 * unheld.len() as u64;
             let choice = Choice::Of { tags: Arc::new(Tags::new(unheld)), near: Some(near) };
-            self.settle(screened, "rows", &self.all_columns(), choice, rows, found).await?;
+            self.settle(screened, "rows", &columns, choice, rows, found).await?;
         }
         Ok(())
     }
@@ -280,7 +283,10 @@ impl Look<'_> {
     /// Fetches the rows of keys of which one side holds more: all that the counted side holds. The other side holds the same, less what
     /// the counted side has too many, and more what is in the store already.
     async fn fetch_copied(&mut self, list: &[Left], counted: Side, copied: &TagSet, store: &mut Store) -> Result<()> {
-        let Some(opened) = self.prepared.sides.iter().find(|opened| opened.side == counted) else { return Ok(()) };
+        let [Some(opened), Some(other)] = [counted, counted.other()].map(|side| self.prepared.sides.get(side.index())) else {
+            return Ok(());
+        };
+        let other_types = other.schema.clone();
         self.stage("fetching copies of");
         let choice = Choice::Of { tags: Arc::new(Tags::new(copied.iter().copied())), near: None };
         let plan = self.fetch_plan(opened, &self.all_columns(), &choice).await?;
@@ -312,7 +318,8 @@ impl Look<'_> {
                 })
                 .collect();
             let keys: Vec<u128> = hashed.keys.iter().zip(alike.values()).filter(|(_, alike)| *alike).map(|(key, _)| *key).collect();
-            store.push(counted.other(), filter_record_batch(&batch, &alike).map_err(|e| engine(e.into()))?, &keys)?;
+            let others = filter_record_batch(&batch, &alike).map_err(|e| engine(e.into()))?;
+            store.push(counted.other(), plain(&others, &other_types).map_err(engine)?, &keys)?;
             store.push(counted, batch, &hashed.keys)?;
         }
         Ok(())
@@ -576,6 +583,11 @@ impl Look<'_> {
         let row_bytes = 16 * columns.len() as u64 + 64;
         let store = Arc::new(Mutex::new(Store::new(rows, row_bytes, self.options.memory_bytes)));
         for opened in &self.prepared.sides {
+            if let Choice::Of { near: Some(near), .. } = &choice
+                && near[opened.side.index()].is_empty()
+            {
+                continue;
+            }
             self.stage("localising");
             let plan = self.fetch_plan(opened, columns, &choice).await?;
             let hasher = SideHasher::new(opened.side, self.prepared, self.seed, &plan.schema());
@@ -649,12 +661,11 @@ impl Choice {
 /// A set of tags.
 type TagSet = HashSet<u64, ByHash>;
 
-/// What is left over of a key on each side: rows, those of which anything is held, and those that are held whole.
+/// What is left over of a key on each side: rows, and those whose values are held.
 #[derive(Debug, Clone, Copy, Default)]
 struct LeftKey {
     rows: [u32; 2],
     held: [u32; 2],
-    whole: [u32; 2],
 }
 
 impl Held {
@@ -667,6 +678,17 @@ impl Held {
         let keys = self.keys.iter().zip(mask.values()).filter(|(_, chosen)| *chosen).map(|(key, _)| *key).collect();
         Ok(Some((filter_record_batch(&self.batch, &mask).map_err(|e| engine(e.into()))?, keys)))
     }
+}
+
+/// Whether equal values of two types are shown as the same text.
+fn shown_alike(a: Option<DataType>, b: Option<DataType>) -> bool {
+    let form = |data_type: Option<DataType>| match data_type? {
+        data_type if data_type.is_integer() => Some(DataType::Int64),
+        DataType::LargeUtf8 | DataType::Utf8View => Some(DataType::Utf8),
+        DataType::LargeBinary | DataType::BinaryView => Some(DataType::Binary),
+        other => Some(other),
+    };
+    form(a) == form(b)
 }
 
 fn engine(error: DataFusionError) -> Error {

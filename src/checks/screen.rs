@@ -358,8 +358,8 @@ impl Pass<'_> {
     async fn read_side_by_side(&mut self, parts: &[Option<Opened>; 2]) -> Result<([Option<Partial>; 2], LeftOver)> {
         let rows = self.prepared.sides.iter().map(|opened| opened.rows_hint).sum::<Option<u64>>();
         self.progress.stage(&format!("screening {}", self.prepared.stream.name), rows);
-        // One reader a side and lane, so that all threads are busy and each lane sees one order.
-        let mut lanes = (self.options.threads / 2).max(1);
+        // Two readers a thread: while one waits for its other side, or for a file, the thread has something else to do.
+        let mut lanes = self.options.threads.max(1);
         let readings = loop {
             let mut readings = [None, None];
             for (reading, part) in readings.iter_mut().zip(parts) {
@@ -449,15 +449,11 @@ impl Pass<'_> {
             (None, None) => Arc::new(arrow::datatypes::Schema::empty()),
         });
         let side = |at: usize| if at == 0 { Side::Original } else { Side::Backfill };
-        let keys = key_columns(prepared);
-        // What is held comes in the order of the pairing, without the columns of rules.
-        let narrow = keys;
         let rows = prepared.sides.iter().map(|opened| opened.rows_hint).max().flatten();
         Alignment {
             hashers: [0, 1].map(|at| SideHasher::new(side(at), prepared, self.seed, &schemas[at])),
             types: [0, 1].map(|at| prepared.sides.get(at).map_or_else(|| schemas[at].clone(), |opened| opened.schema.clone())),
             columns: prepared.paired.len(),
-            narrow,
             ordered: Alignment::is_ordered(locality),
             sketch: (most_buckets(rows, self.options.memory_bytes), locality == Locality::Key),
             memory_bytes: self.options.memory_bytes,

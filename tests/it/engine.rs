@@ -251,7 +251,9 @@ fn random_plans_are_found_alike_however_the_sides_are_read() {
             let properties = WriterProperties::builder()
                 .set_max_row_group_row_count(Some(rng.random_range(500..9_000)))
                 .set_dictionary_enabled(rng.random())
-                .set_compression([Compression::SNAPPY, Compression::ZSTD(ZstdLevel::default()), Compression::UNCOMPRESSED][rng.random_range(0..3)]);
+                .set_compression(
+                    [Compression::SNAPPY, Compression::ZSTD(ZstdLevel::default()), Compression::UNCOMPRESSED][rng.random_range(0..3)],
+                );
             case.parquet_as(&name, &backfill.slice(pair[0], pair[1] - pair[0]), properties.build());
         }
         for keyed in [true, false] {

@@ -42,8 +42,8 @@ use arrow::datatypes::{
 };
 
 #[cfg(target_arch = "x86_64")]
-use self::aes::Native;
-use self::aes::{Portable, Rounds, native};
+use self::aes::{Native, Wide};
+use self::aes::{Portable, Rounds, Speed, speed};
 use super::encoding::{ColumnEncoder, EncodingError, canonical_float, encode_decimal, encode_wide_decimal, ticks_per_second};
 
 /// What the checksum is, for reports.
@@ -136,7 +136,7 @@ struct Keys {
 #[derive(Clone)]
 pub struct RowHashing {
     keys: Arc<Keys>,
-    native: bool,
+    speed: Speed,
 }
 
 impl std::fmt::Debug for RowHashing {
@@ -151,12 +151,12 @@ impl RowHashing {
     pub fn new(seed: &Seed, columns: &[&str]) -> Self {
         let columns = columns.iter().map(|name| ColumnKeys::new(seed, name)).collect();
         let keys = Keys { columns, row: seed.blocks(b'f', b"row"), key: seed.blocks(b'f', b"key") };
-        Self { keys: Arc::new(keys), native: native() }
+        Self { keys: Arc::new(keys), speed: speed() }
     }
 
     /// The same without special instructions, and with the same answers.
     pub fn portable(mut self) -> Self {
-        self.native = false;
+        self.speed = Speed::Portable;
         self
     }
 
@@ -169,10 +169,14 @@ impl RowHashing {
             return Err(EncodingError::Unsupported { column: format!("number {column}"), data_type: array.data_type().clone() });
         };
         #[cfg(target_arch = "x86_64")]
-        if self.native {
-            #[expect(unsafe_code, reason = "the function needs instructions that were looked for")]
-            // SAFETY: `native` is set only where the processor has these features.
-            return unsafe { absorb_native(keys, array, states) };
+        #[expect(unsafe_code, reason = "the functions need instructions that were looked for")]
+        // SAFETY: a speed is chosen only where the processor has the features of its functions.
+        unsafe {
+            match self.speed {
+                Speed::Wide => return absorb_wide(keys, array, states),
+                Speed::Native => return absorb_native(keys, array, states),
+                Speed::Portable => {}
+            }
         }
         absorb::<Portable>(keys, array, states)
     }
@@ -189,10 +193,14 @@ impl RowHashing {
 
     fn finish(&self, keys: &[u128; 5], states: &mut [u128]) {
         #[cfg(target_arch = "x86_64")]
-        if self.native {
-            #[expect(unsafe_code, reason = "the function needs instructions that were looked for")]
-            // SAFETY: `native` is set only where the processor has these features.
-            return unsafe { finish_native(keys, states) };
+        #[expect(unsafe_code, reason = "the functions need instructions that were looked for")]
+        // SAFETY: a speed is chosen only where the processor has the features of its functions.
+        unsafe {
+            match self.speed {
+                Speed::Wide => return finish_wide(keys, states),
+                Speed::Native => return finish_native(keys, states),
+                Speed::Portable => {}
+            }
         }
         finish::<Portable>(keys, states);
     }
@@ -210,17 +218,25 @@ fn finish_native(keys: &[u128; 5], states: &mut [u128]) {
     finish::<Native>(keys, states);
 }
 
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "aes,avx2,vaes,avx512f,avx512vl")]
+fn absorb_wide(keys: &ColumnKeys, array: &dyn Array, states: &mut [u128]) -> Result<(), EncodingError> {
+    absorb::<Wide>(keys, array, states)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "aes,avx2,vaes,avx512f,avx512vl")]
+fn finish_wide(keys: &[u128; 5], states: &mut [u128]) {
+    finish::<Wide>(keys, states);
+}
+
 #[inline(always)]
 fn finish<R: Rounds>(keys: &[u128; 5], states: &mut [u128]) {
-    let keys = keys.map(R::load);
-    for state in states {
-        let mut block = R::load(*state);
-        for key in keys {
-            block = R::round(block, key);
-        }
-        *state = R::store(block);
-    }
+    R::finish(&keys.map(R::load), states);
 }
+
+/// Values whose payloads are made before their rounds are computed together.
+const TOGETHER: usize = 64;
 
 /// The keys of a column, ready for rounds.
 struct Ready<R: Rounds> {
@@ -255,19 +271,21 @@ impl<R: Rounds> Ready<R> {
 
     /// Values that fit a block.
     #[inline(always)]
-    fn fixed(&self, start: u128, nulls: Option<&NullBuffer>, states: &mut [u128], payload: impl Fn(usize) -> u128) {
+    fn fixed<T: Copy>(&self, start: u128, nulls: Option<&NullBuffer>, states: &mut [u128], values: &[T], payload: impl Fn(T) -> u128) {
         let start = R::load(start);
-        match nulls {
-            None => {
-                for (row, state) in states.iter_mut().enumerate() {
-                    Self::add(state, self.block(start, payload(row)));
+        let Some(nulls) = nulls else {
+            let mut payloads = [0; TOGETHER];
+            for (values, states) in values.chunks(TOGETHER).zip(states.chunks_mut(TOGETHER)) {
+                let payloads = &mut payloads[..states.len()];
+                for (place, value) in payloads.iter_mut().zip(values) {
+                    *place = payload(*value);
                 }
+                R::absorb(&self.rounds, start, payloads, states);
             }
-            Some(nulls) => {
-                for (row, state) in states.iter_mut().enumerate() {
-                    Self::add(state, if nulls.is_valid(row) { self.block(start, payload(row)) } else { self.null });
-                }
-            }
+            return;
+        };
+        for ((row, state), value) in states.iter_mut().enumerate().zip(values) {
+            Self::add(state, if nulls.is_valid(row) { self.block(start, payload(*value)) } else { self.null });
         }
     }
 
@@ -348,14 +366,14 @@ fn absorb<R: Rounds>(keys: &ColumnKeys, array: &dyn Array, states: &mut [u128]) 
     macro_rules! whole_numbers {
         ($type:ty) => {{
             let values = array.as_primitive::<$type>().values();
-            ready.fixed(single(Class::Exact), nulls, states, |row| (values[row] as i128 as u128).wrapping_mul(TEN_38));
+            ready.fixed(single(Class::Exact), nulls, states, values, |value| (value as i128 as u128).wrapping_mul(TEN_38));
         }};
     }
     macro_rules! floats {
         ($type:ty, $wide:expr) => {{
             let values = array.as_primitive::<$type>().values();
             let wide = $wide;
-            ready.fixed(single(Class::Float), nulls, states, |row| u128::from(canonical_float(wide(values[row])).to_bits()));
+            ready.fixed(single(Class::Float), nulls, states, values, |value| u128::from(canonical_float(wide(value)).to_bits()));
         }};
     }
     macro_rules! ticks {
@@ -363,14 +381,14 @@ fn absorb<R: Rounds>(keys: &ColumnKeys, array: &dyn Array, states: &mut [u128]) 
             let nanos = i128::from(1_000_000_000 / ticks_per_second(*$unit));
             let plain = unpack(&DataType::Int64)?;
             let values = plain.as_primitive::<Int64Type>().values();
-            ready.fixed(single($class), nulls, states, |row| (i128::from(values[row]) * nanos) as u128);
+            ready.fixed(single($class), nulls, states, values, |value| (i128::from(value) * nanos) as u128);
         }};
     }
     match array.data_type() {
         DataType::Null => states.iter_mut().for_each(|state| Ready::<R>::add(state, ready.null)),
         DataType::Boolean => {
-            let values = array.as_boolean();
-            ready.fixed(single(Class::Boolean), nulls, states, |row| u128::from(values.value(row)));
+            let values: Vec<bool> = array.as_boolean().values().iter().collect();
+            ready.fixed(single(Class::Boolean), nulls, states, &values, u128::from);
         }
         DataType::Int8 => whole_numbers!(Int8Type),
         DataType::Int16 => whole_numbers!(Int16Type),
@@ -428,16 +446,16 @@ fn absorb<R: Rounds>(keys: &ColumnKeys, array: &dyn Array, states: &mut [u128]) 
             let nanos = i128::from(1_000_000_000 / ticks_per_second(*unit));
             let plain = unpack(&DataType::Int32)?;
             let values = plain.as_primitive::<Int32Type>().values();
-            ready.fixed(single(Class::TimeOfDay), nulls, states, |row| (i128::from(values[row]) * nanos) as u128);
+            ready.fixed(single(Class::TimeOfDay), nulls, states, values, |value| (i128::from(value) * nanos) as u128);
         }
         DataType::Date32 => {
             let values = array.as_primitive::<Date32Type>().values();
-            ready.fixed(single(Class::Date), nulls, states, |row| i128::from(values[row]) as u128);
+            ready.fixed(single(Class::Date), nulls, states, values, |value| i128::from(value) as u128);
         }
         // Date64 counts milliseconds, and not every writer keeps to midnights: as an instant nothing is lost.
         DataType::Date64 => {
             let values = array.as_primitive::<Date64Type>().values();
-            ready.fixed(single(Class::Instant), nulls, states, |row| (i128::from(values[row]) * 1_000_000) as u128);
+            ready.fixed(single(Class::Instant), nulls, states, values, |value| (i128::from(value) * 1_000_000) as u128);
         }
         DataType::Dictionary(_, value_type) => {
             let dictionary = array.as_any_dictionary();
@@ -493,7 +511,7 @@ fn absorb_boxed<R: Rounds>(keys: &ColumnKeys, array: &ArrayRef, states: &mut [u1
     #[cfg(target_arch = "x86_64")]
     if R::NATIVE {
         #[expect(unsafe_code, reason = "the function needs instructions that were looked for")]
-        // SAFETY: `Native` is used only where the processor has these features.
+        // SAFETY: `Native` and `Wide` are used only where the processor has these features.
         return unsafe { absorb_native(keys, array.as_ref(), states) };
     }
     absorb::<Portable>(keys, array.as_ref(), states)
@@ -512,6 +530,11 @@ fn narrow_decimals<R: Rounds, T: ArrowPrimitiveType>(
     let start = R::load(keys.starts[Class::Exact as usize] ^ keys.last);
     let power = u32::try_from(38 - i16::from(scale)).ok().filter(|power| *power <= 38).map(|power| 10_u128.pow(power));
     let values = values.values();
+    if let (Some(power), true) = (power, size_of::<T::Native>() <= 8) {
+        // No coefficient of 64 bits is too large.
+        let payload = |value| (wide(value) as u128).wrapping_mul(power);
+        return ready.fixed(keys.starts[Class::Exact as usize] ^ keys.last, nulls, states, values, payload);
+    }
     let mut encoded = Vec::new();
     for (row, state) in states.iter_mut().enumerate() {
         if nulls.is_some_and(|nulls| nulls.is_null(row)) {
@@ -547,9 +570,47 @@ fn text<R: Rounds, T: ByteArrayType>(
     T::Native: AsRef<[u8]>,
 {
     let start = keys.starts[class as usize];
-    for (row, state) in states.iter_mut().enumerate() {
-        let is_null = nulls.is_some_and(|nulls| nulls.is_null(row));
-        Ready::<R>::add(state, if is_null { ready.null } else { ready.bytes(start, keys.last, array.value(row).as_ref()) });
+    let value = |row: usize| array.value(row).as_ref();
+    for_rows_by_blocks(
+        states.len(),
+        nulls,
+        |row| value(row).len(),
+        |row| {
+            let block = if nulls.is_some_and(|nulls| nulls.is_null(row)) { ready.null } else { ready.bytes(start, keys.last, value(row)) };
+            Ready::<R>::add(&mut states[row], block);
+        },
+    );
+}
+
+/// Visits rows in an order in which values of equally many blocks come one after another, in stretches of a few rows: the processor then
+/// guesses right how often a loop over blocks goes round, which costs more than the rounds themselves where it guesses wrong.
+#[inline(always)]
+fn for_rows_by_blocks(rows: usize, nulls: Option<&NullBuffer>, length: impl Fn(usize) -> usize, mut visit: impl FnMut(usize)) {
+    const KINDS: usize = 8;
+    const STRETCH: usize = 256;
+    let mut from = 0;
+    while from < rows {
+        let until = (from + STRETCH).min(rows);
+        let mut kinds = [0_u8; STRETCH];
+        let mut ends = [0_u16; KINDS + 1];
+        for (row, kind) in (from..until).zip(&mut kinds) {
+            let of = if nulls.is_some_and(|nulls| nulls.is_null(row)) { 0 } else { length(row) / 16 + usize::from(length(row) > 12) };
+            *kind = of.min(KINDS - 1) as u8;
+            ends[usize::from(*kind) + 1] += 1;
+        }
+        for kind in 0..KINDS {
+            ends[kind + 1] += ends[kind];
+        }
+        let mut order = [0_u8; STRETCH];
+        for (at, kind) in kinds[..until - from].iter().enumerate() {
+            let place = &mut ends[usize::from(*kind)];
+            order[usize::from(*place)] = at as u8;
+            *place += 1;
+        }
+        for at in &order[..until - from] {
+            visit(from + usize::from(*at));
+        }
+        from = until;
     }
 }
 
@@ -566,23 +627,26 @@ fn views<R: Rounds, T: ByteViewType>(
 {
     let start = keys.starts[class as usize];
     let single = R::load(start ^ keys.last);
-    let views = array.views();
-    for (row, state) in states.iter_mut().enumerate() {
-        if nulls.is_some_and(|nulls| nulls.is_null(row)) {
-            Ready::<R>::add(state, ready.null);
-            continue;
-        }
-        // The low half word of a view is the length; up to twelve bytes stand behind it.
-        let view = views[row];
-        let length = view as u32;
-        let block = if length <= 12 {
-            let bytes = (view >> 32) & ((1 << (8 * length)) - 1);
-            ready.block(single, bytes ^ (u128::from(length) << 120))
-        } else {
-            ready.bytes(start, keys.last, array.value(row).as_ref())
-        };
-        Ready::<R>::add(state, block);
-    }
+    let views = &array.views()[..states.len()];
+    // The low half word of a view is the length; up to twelve bytes stand behind it.
+    for_rows_by_blocks(
+        states.len(),
+        nulls,
+        |row| views[row] as u32 as usize,
+        |row| {
+            let view = views[row];
+            let length = view as u32;
+            let block = if nulls.is_some_and(|nulls| nulls.is_null(row)) {
+                ready.null
+            } else if length <= 12 {
+                let bytes = (view >> 32) & ((1 << (8 * length)) - 1);
+                ready.block(single, bytes ^ (u128::from(length) << 120))
+            } else {
+                ready.bytes(start, keys.last, array.value(row).as_ref())
+            };
+            Ready::<R>::add(&mut states[row], block);
+        },
+    );
 }
 
 #[cfg(test)]
