@@ -39,10 +39,12 @@ const LOOK_AHEAD: usize = 8;
 const LOOK_FAR: usize = 512;
 /// Rows without a partner, among so many, after which the order of the sides is taken to be different.
 const TRIAL: u64 = 1 << 20;
-/// Left-over rows that are remembered one by one, at most; each takes 48 bytes.
+/// Left-over rows that are remembered one by one, at most; each takes 40 bytes.
 const MOST_LISTED: u64 = 1 << 21;
+/// Parts of the list, by the checksum of the row.
+const PARTS: usize = 64;
 /// Bytes of values that are kept for left-over rows, at most.
-const MOST_HELD_BYTES: u64 = 48 << 20;
+const MOST_HELD_BYTES: u64 = 32 << 20;
 /// Pieces of so many left-over rows are the first to lose their values when room is short: they mostly come from a stretch that one side
 /// lacks, or holds in another order.
 const LARGE_PIECE: usize = 512;
@@ -68,6 +70,8 @@ pub(super) struct Alignment {
     /// The number of buckets, should it come to sketches, and whether they go by hashes.
     pub(super) sketch: (usize, bool),
     pub(super) memory_bytes: u64,
+    /// How many readers share what may be held.
+    pub(super) lanes: u64,
 }
 
 impl Alignment {
@@ -95,6 +99,12 @@ struct Waiting {
 }
 
 impl Line {
+    fn push(&mut self, piece: Piece) {
+        if !piece.rows.is_empty() {
+            self.pieces.push_back(Waiting { piece, done: 0, left: Vec::new(), positions: None });
+        }
+    }
+
     fn head(&self) -> Option<&[Fingerprint]> {
         self.pieces.front().map(|waiting| &waiting.piece.rows[waiting.done..])
     }
@@ -115,7 +125,8 @@ impl Line {
 /// A row that one side holds more often than the other.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Left {
-    pub(super) row: Fingerprint,
+    /// The checksum of the row in two halves, so that no room is lost to alignment.
+    row: [u64; 2],
     /// The low half of the key's checksum.
     pub(super) key: u64,
     at: i64,
@@ -125,6 +136,11 @@ pub(super) struct Left {
 }
 
 impl Left {
+    /// The checksum of the row.
+    pub(super) fn row(&self) -> Fingerprint {
+        Fingerprint::from(self.row[0]) | Fingerprint::from(self.row[1]) << 64
+    }
+
     /// The tag of its key.
     pub(super) fn tag(&self) -> u64 {
         tag_of(Fingerprint::from(self.key))
@@ -154,7 +170,9 @@ pub(super) struct Held {
 #[derive(Debug)]
 pub(super) struct LeftOver {
     alignment: Arc<Alignment>,
-    list: Vec<Left>,
+    /// What is listed, in parts that are added up by themselves.
+    list: [Vec<Left>; PARTS],
+    listed: usize,
     held: Vec<Held>,
     held_bytes: u64,
     /// Set once values were dropped altogether.
@@ -174,16 +192,16 @@ pub(super) enum Remains {
 
 impl LeftOver {
     pub(super) fn new(alignment: Arc<Alignment>) -> Self {
-        Self { alignment, list: Vec::new(), held: Vec::new(), held_bytes: 0, lost: false, buckets: None }
+        Self { alignment, list: [const { Vec::new() }; PARTS], listed: 0, held: Vec::new(), held_bytes: 0, lost: false, buckets: None }
     }
 
     fn most(&self) -> usize {
         let affordable = self.alignment.memory_bytes / 16 / size_of::<Left>() as u64;
-        usize::try_from(affordable.clamp(1 << 8, MOST_LISTED)).unwrap_or(1 << 8)
+        usize::try_from((affordable.min(MOST_LISTED) / self.alignment.lanes.max(1)).max(1 << 8)).unwrap_or(1 << 8)
     }
 
     fn room(&self) -> u64 {
-        (self.alignment.memory_bytes / 16).min(MOST_HELD_BYTES)
+        (self.alignment.memory_bytes / 16).min(MOST_HELD_BYTES) / self.alignment.lanes.max(1)
     }
 
     /// Takes rows of a batch that found no partner.
@@ -203,22 +221,28 @@ impl LeftOver {
             return Ok(());
         }
         let net = if side == Side::Original { 1 } else { -1 };
-        let listed = rows.iter().zip(&keys).zip(&positions).map(|((row, key), position)| Left {
-            row: *row,
-            key: *key as u64,
-            at: position.unwrap_or(0),
-            net,
-            placed: position.is_some(),
-        });
-        self.list.extend(listed);
+        for ((row, key), position) in rows.iter().zip(&keys).zip(&positions) {
+            let row = [*row as u64, (*row >> 64) as u64];
+            self.list_row(Left { row, key: *key as u64, at: position.unwrap_or(0), net, placed: position.is_some() });
+        }
         self.hold(side, batch, rows, keys)?;
-        if self.list.len() > self.most() {
+        if self.listed > self.most() {
             self.cancel();
-            if self.list.len() > self.most() / 2 {
+            if self.listed > self.most() / 2 {
                 self.pour();
             }
         }
         Ok(())
+    }
+
+    fn list_row(&mut self, left: Left) {
+        let part = &mut self.list[left.row[1] as usize % PARTS];
+        if part.len() == part.capacity() {
+            // Less at a time than a vector would take by itself: there are many of them.
+            part.reserve_exact((part.len() / 4).max(64));
+        }
+        part.push(left);
+        self.listed += 1;
     }
 
     fn hold(&mut self, side: Side, batch: RecordBatch, rows: Vec<Fingerprint>, keys: Vec<Fingerprint>) -> Result<(), DataFusionError> {
@@ -274,41 +298,45 @@ impl LeftOver {
 
     /// How many times each row of a side is left over.
     fn wanted(&self) -> Wanted {
-        wanted_rows(&self.list)
+        wanted_rows(self.list.iter().flatten())
     }
 
     /// Adds up what is listed, row by row.
     fn cancel(&mut self) {
-        // Stable to the last word, so that what is kept of equal rows does not depend on the order in which they came.
-        self.list.sort_unstable_by_key(|left| (left.row, left.placed, left.at));
-        let mut kept = 0;
-        let mut at = 0;
-        while at < self.list.len() {
-            let mut sum = self.list[at];
-            let mut next = at + 1;
-            while next < self.list.len() && self.list[next].row == sum.row {
-                sum.net = sum.net.saturating_add(self.list[next].net);
-                next += 1;
+        self.listed = 0;
+        for part in &mut self.list {
+            part.sort_unstable_by_key(|left| (left.row, left.placed, left.at));
+            let mut kept = 0;
+            let mut at = 0;
+            while at < part.len() {
+                let mut sum = part[at];
+                let mut next = at + 1;
+                while next < part.len() && part[next].row == sum.row {
+                    sum.net = sum.net.saturating_add(part[next].net);
+                    next += 1;
+                }
+                if sum.net != 0 {
+                    part[kept] = sum;
+                    kept += 1;
+                }
+                at = next;
             }
-            if sum.net != 0 {
-                self.list[kept] = sum;
-                kept += 1;
-            }
-            at = next;
+            part.truncate(kept);
+            self.listed += kept;
         }
-        self.list.truncate(kept);
     }
 
     /// From the list into sketches.
     fn pour(&mut self) {
         let (most, hashed) = self.alignment.sketch;
         let mut buckets = Buckets::new(most, hashed);
-        for left in std::mem::take(&mut self.list) {
+        for left in self.list.iter_mut().flat_map(std::mem::take) {
             let (side, copies) = left.surplus();
             for _ in 0..copies {
-                buckets.add(side, &[left.position()], &[left.row], &[Fingerprint::from(left.key)]);
+                buckets.add(side, &[left.position()], &[left.row()], &[Fingerprint::from(left.key)]);
             }
         }
+        self.listed = 0;
         self.buckets = Some(buckets);
         self.held = Vec::new();
         self.held_bytes = 0;
@@ -329,7 +357,9 @@ impl LeftOver {
             }
             return Ok(());
         }
-        self.list.append(&mut other.list);
+        for (mine, theirs) in self.list.iter_mut().zip(&mut other.list) {
+            mine.append(theirs);
+        }
         self.cancel();
         self.lost |= other.lost;
         self.held.append(&mut other.held);
@@ -337,10 +367,10 @@ impl LeftOver {
         if self.lost {
             self.held = Vec::new();
             self.held_bytes = 0;
-        } else if self.held_bytes > self.room() {
+        } else if self.held_bytes > self.room() * self.alignment.lanes.max(1) {
             self.make_room()?;
         }
-        if self.list.len() > self.most() {
+        if self.listed > self.most() * usize::try_from(self.alignment.lanes.max(1)).unwrap_or(1) {
             self.pour();
         }
         Ok(())
@@ -352,9 +382,10 @@ impl LeftOver {
             return Ok(Remains::Peeled(buckets.peel()));
         }
         self.cancel();
-        self.list.shrink_to_fit();
         self.purge()?;
-        Ok(Remains::Listed(self.list, self.held))
+        let mut list = Vec::with_capacity(self.listed);
+        self.list.iter_mut().for_each(|part| list.append(&mut std::mem::take(part)));
+        Ok(Remains::Listed(list, self.held))
     }
 }
 
@@ -366,7 +397,7 @@ pub(super) fn wanted_rows<'a>(list: impl IntoIterator<Item = &'a Left>) -> Wante
     let mut wanted = Wanted::default();
     for left in list {
         let (side, copies) = left.surplus();
-        wanted[side.index()].insert(left.row, copies);
+        wanted[side.index()].insert(left.row(), copies);
     }
     wanted
 }
@@ -420,42 +451,44 @@ impl Lane {
     }
 
     /// Pairs all rows of two readers, and gives back those that are left over.
-    pub(super) async fn run(mut self, mut readers: [Receiver<Piece>; 2]) -> Result<LeftOver, DataFusionError> {
+    ///
+    /// # Errors
+    /// A left-over row could not be looked at, with its side.
+    pub(super) async fn run(mut self, mut readers: [Receiver<Piece>; 2]) -> Result<LeftOver, (Side, DataFusionError)> {
         loop {
             if self.apart {
                 return self.run_apart(readers).await;
             }
             for (line, reader) in self.lines.iter_mut().zip(&mut readers) {
-                if line.pieces.is_empty() && !line.ended {
+                while line.pieces.is_empty() && !line.ended {
                     match reader.recv().await {
-                        Some(piece) => {
-                            line.pieces.push_back(Waiting { piece, done: 0, left: Vec::new(), positions: None });
-                        }
+                        Some(piece) => line.push(piece),
                         None => line.ended = true,
                     }
                 }
                 // A look ahead should not end where a piece does.
                 while line.pieces.len() == 1 && line.head().is_some_and(|rest| rest.len() < 4 * LOOK_AHEAD) && !line.ended {
                     match reader.try_recv() {
-                        Ok(piece) => line.pieces.push_back(Waiting { piece, done: 0, left: Vec::new(), positions: None }),
+                        Ok(piece) => line.push(piece),
                         Err(_) => break,
                     }
                 }
             }
             match [self.lines[0].pieces.is_empty(), self.lines[1].pieces.is_empty()] {
                 [true, true] => return Ok(self.left),
-                [true, false] => self.give_up(Side::Backfill, usize::MAX)?,
-                [false, true] => self.give_up(Side::Original, usize::MAX)?,
-                [false, false] => self.step()?,
+                [true, false] => self.give_up(Side::Backfill, usize::MAX),
+                [false, true] => self.give_up(Side::Original, usize::MAX),
+                [false, false] => self.step(),
             }
+            .map_err(|e| (Side::Original, e))?;
         }
     }
 
     /// Without a common order every row is left over, and both readers are taken as they come.
-    async fn run_apart(mut self, [mut original, mut backfill]: [Receiver<Piece>; 2]) -> Result<LeftOver, DataFusionError> {
+    async fn run_apart(mut self, [mut original, mut backfill]: [Receiver<Piece>; 2]) -> Result<LeftOver, (Side, DataFusionError)> {
         for side in [Side::Original, Side::Backfill] {
             while !self.lines[side.index()].pieces.is_empty() {
-                self.give_up(side, usize::MAX)?;
+                self.give_up(side, usize::MAX).map_err(|e| (side, e))?;
             }
         }
         loop {
@@ -465,7 +498,7 @@ impl Lane {
                 else => return Ok(self.left),
             };
             let all = (0..u32::try_from(piece.rows.len()).unwrap_or(0)).collect();
-            self.left.add(side, &piece.batch, &piece.rows, all)?;
+            self.left.add(side, &piece.batch, &piece.rows, all).map_err(|e| (side, e))?;
         }
     }
 

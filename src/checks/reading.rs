@@ -21,7 +21,7 @@ use crate::domain::{Side, ticks_per_second};
 use crate::error::{Error, Result};
 use crate::findings::StageRecord;
 use crate::progress::Progress;
-use crate::source::{Guard, Opened, describe_engine_error, in_order};
+use crate::source::{Guard, InOrder, Opened, describe_engine_error, in_order};
 use crate::staging::{Prepared, refuse_unsafe_joins};
 
 /// What a pass reads of a side.
@@ -39,8 +39,8 @@ pub(super) struct Want {
     pub(super) near: Option<Expr>,
     /// Rows for which this does not hold are left out.
     pub(super) filter: Option<Expr>,
-    /// Rows come in the order in which they are stored, in so many parts at most.
-    pub(super) in_order: Option<usize>,
+    /// Rows come in the order in which they are stored, as far as one reader sees them.
+    pub(super) in_order: Option<InOrder>,
 }
 
 /// Ranges of a column that a predicate names at most.
@@ -128,8 +128,8 @@ pub(super) async fn scan(prepared: &Prepared, opened: &Opened, want: &Want) -> R
     // Rules are written for the types that are shown; checksums do not depend on the physical form.
     let has_rules = want.rules && !rules_of(prepared, opened.side).is_empty();
     let mut frame = if want.hashed && !has_rules { opened.compact.clone() } else { opened.frame.clone() };
-    if want.in_order.is_some() {
-        frame = in_order(&frame).map_err(Error::engine(what.clone()))?;
+    if let Some(how) = &want.in_order {
+        frame = in_order(&frame, how).map_err(Error::engine(what.clone()))?;
     }
     if let Some(filter) = &want.filter {
         frame = frame.filter(filter.clone()).map_err(Error::engine(what.clone()))?;
@@ -144,8 +144,8 @@ pub(super) async fn scan(prepared: &Prepared, opened: &Opened, want: &Want) -> R
     }
     let frame = frame.select(expressions).map_err(Error::engine(what.clone()))?;
     let (mut state, plan) = frame.into_parts();
-    if let Some(parts) = want.in_order {
-        state.config_mut().options_mut().execution.target_partitions = parts.max(1);
+    if let Some(how) = &want.in_order {
+        state.config_mut().options_mut().execution.target_partitions = how.parts.max(1);
     }
     // The scan evaluates what it was given as it decodes, and makes the other columns of those rows only that are left.
     state.config_mut().options_mut().execution.parquet.pushdown_filters = want.filter.is_some();

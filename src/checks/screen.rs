@@ -42,7 +42,7 @@ use crate::error::{Error, Result};
 use crate::findings::StageRecord;
 use crate::job::{DigestAlgorithm, Duplicates, RunOptions, SideSpec};
 use crate::progress::Progress;
-use crate::source::{Guard, Opened, identical_files};
+use crate::source::{Guard, InOrder, Opened, cut_alike, identical_files};
 use crate::staging::{Conversion, PairedColumn, Prepared, Shower};
 
 /// The default window is the smallest of these that cuts the data into at most [`MOST_DEFAULT_WINDOWS`]. Each is a
@@ -52,8 +52,9 @@ const MOST_DEFAULT_WINDOWS: i128 = 2_000;
 /// A partial state coarsens only beyond this, so that it never gets coarser than the whole.
 const MOST_PARTIAL_WINDOWS: i128 = 4_000;
 
-/// Batches that a reader may be ahead of the other side's.
-const PIECES_AHEAD: usize = 4;
+/// Batches that a reader may be ahead of the other side's. Some files must be decompressed a row group at a time, and the other reader should
+/// not stand still for so long.
+const BATCHES_AHEAD: usize = 12;
 
 /// Tags of NULL keys that are remembered at most; beyond, every row is compared.
 const MOST_NULL_TAGS: usize = 1 << 20;
@@ -358,32 +359,16 @@ impl Pass<'_> {
     async fn read_side_by_side(&mut self, parts: &[Option<Opened>; 2]) -> Result<([Option<Partial>; 2], LeftOver)> {
         let rows = self.prepared.sides.iter().map(|opened| opened.rows_hint).sum::<Option<u64>>();
         self.progress.stage(&format!("screening {}", self.prepared.stream.name), rows);
-        // Two readers a thread: while one waits for its other side, or for a file, the thread has something else to do.
-        let mut lanes = self.options.threads.max(1);
-        let readings = loop {
-            let mut readings = [None, None];
-            for (reading, part) in readings.iter_mut().zip(parts) {
-                if let Some(opened) = part {
-                    *reading = Some(self.reading(opened, Some(lanes), true).await?);
-                }
-            }
-            let cut: Vec<usize> = readings.iter().flatten().map(Reading::partitions).collect();
-            match cut.as_slice() {
-                // Stretches of a different number do not lie beside each other.
-                [a, b] if a != b && lanes > 1 => lanes = 1,
-                cut => {
-                    lanes = cut.iter().copied().max().unwrap_or(1).max(1);
-                    break readings;
-                }
-            }
-        };
-        let alignment = Arc::new(self.alignment(&readings));
+        let (readings, lanes) = self.side_by_side(parts).await?;
+        let alignment = Arc::new(self.alignment(&readings, lanes));
         let (mut outlets, mut joined) = ([Vec::new(), Vec::new()], JoinSet::new());
         for _ in 0..lanes {
-            let ((to_a, from_a), (to_b, from_b)) = (channel(PIECES_AHEAD), channel(PIECES_AHEAD));
+            let ((to_a, from_a), (to_b, from_b)) = (channel(BATCHES_AHEAD), channel(BATCHES_AHEAD));
             outlets[0].push(to_a);
             outlets[1].push(to_b);
-            joined.spawn(Lane::new(alignment.clone()).run([from_a, from_b]));
+            let (lane, runtime) = (Lane::new(alignment.clone()), tokio::runtime::Handle::current());
+            // On a thread of its own: woken by a reader, a task would wait for that very reader's thread while another stands idle.
+            joined.spawn_blocking(move || runtime.block_on(lane.run([from_a, from_b])));
         }
         let guard = Guard::new();
         let [to_original, to_backfill] = outlets;
@@ -399,25 +384,56 @@ impl Pass<'_> {
         let mut left = LeftOver::new(alignment);
         let mut wrong = None;
         while let Some(lane) = joined.join_next().await {
-            let lane = lane.map_err(|e| DataFusionError::Execution(format!("pairing gave up ({e})"))).and_then(|outcome| outcome);
-            match lane {
+            let gave_up = |e| (Side::Original, DataFusionError::Execution(format!("pairing the rows of both sides gave up ({e})")));
+            match lane.map_err(gave_up).and_then(|outcome| outcome) {
                 Ok(lane) => left.merge(lane).map_err(Error::engine("adding up what differs"))?,
                 Err(error) => wrong = Some(error),
             }
         }
         drop(guard);
+        // If a reader failed, what it says comes first.
         let mut read = [None, None];
-        for (at, outcome) in [original, backfill].into_iter().enumerate() {
-            if let Some((partial, stage)) = outcome? {
+        for (at, outcome) in [original?, backfill?].into_iter().enumerate() {
+            if let Some((partial, stage)) = outcome {
                 self.stages.push(stage);
                 read[at] = Some(partial);
             }
         }
-        // If a reader failed, it said so itself.
-        wrong.map_or(Ok((read, left)), |error| Err(failed(Side::Original, error)))
+        match wrong {
+            Some((side, error)) => Err(failed(side, error)),
+            None => Ok((read, left)),
+        }
     }
 
-    async fn reading(&self, opened: &Opened, in_order: Option<usize>, compared: bool) -> Result<Reading> {
+    /// Scans of both sides in parts that lie beside each other, and how many parts.
+    async fn side_by_side(&self, parts: &[Option<Opened>; 2]) -> Result<([Option<Reading>; 2], usize)> {
+        // In a lane are two readers, which keep two threads busy; pairing is next to nothing beside them.
+        let mut lanes = (self.options.threads / 2).max(1);
+        if let ([Some(original), Some(backfill)], Some(place)) = (parts, Locality::of(self.prepared).place())
+            && lanes > 1
+            && let Some([one, other]) = cut_alike(original, backfill, &self.prepared.paired[place].name, lanes)
+        {
+            let lanes = one.parts.max(other.parts);
+            let readings = [Some(self.reading(original, Some(one), true).await?), Some(self.reading(backfill, Some(other), true).await?)];
+            return Ok((readings, lanes));
+        }
+        loop {
+            let mut readings = [None, None];
+            for (reading, part) in readings.iter_mut().zip(parts) {
+                if let Some(opened) = part {
+                    *reading = Some(self.reading(opened, Some(InOrder::anywhere(lanes)), true).await?);
+                }
+            }
+            let cut: Vec<usize> = readings.iter().flatten().map(Reading::partitions).collect();
+            match cut.as_slice() {
+                // Stretches of a different number do not lie beside each other.
+                [a, b] if a != b && lanes > 1 => lanes = 1,
+                cut => return Ok((readings, cut.iter().copied().max().unwrap_or(1).max(1))),
+            }
+        }
+    }
+
+    async fn reading(&self, opened: &Opened, in_order: Option<InOrder>, compared: bool) -> Result<Reading> {
         let columns = self.columns(opened);
         let bounded = bounded(self.prepared, opened, self.options);
         let want = Want { columns, rules: true, hashed: true, bounded, in_order, ..Want::default() };
@@ -440,7 +456,7 @@ impl Pass<'_> {
     }
 
     /// What is known of both sides to those that pair their rows.
-    fn alignment(&self, readings: &[Option<Reading>; 2]) -> Alignment {
+    fn alignment(&self, readings: &[Option<Reading>; 2], lanes: usize) -> Alignment {
         let prepared = self.prepared;
         let locality = Locality::of(prepared);
         let schemas = [0, 1].map(|at| match (&readings[at], prepared.sides.get(at)) {
@@ -457,6 +473,7 @@ impl Pass<'_> {
             ordered: Alignment::is_ordered(locality),
             sketch: (most_buckets(rows, self.options.memory_bytes), locality == Locality::Key),
             memory_bytes: self.options.memory_bytes,
+            lanes: lanes as u64,
         }
     }
 

@@ -14,7 +14,9 @@
 //! a a        a a        – │ –                duplicate_key alike, only where asked for
 //! ```
 
+use std::cell::RefCell;
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::cast;
@@ -55,7 +57,7 @@ pub struct Difference {
 #[expect(missing_docs, reason = "the names are those of the summary")]
 pub struct Localised {
     pub differences: Vec<Difference>,
-    pub found: std::collections::BTreeMap<(&'static str, Option<&'static str>, Option<Severity>), u64>,
+    pub found: BTreeMap<(&'static str, Option<&'static str>, Option<Severity>), u64>,
     pub matched: u64,
     pub missing: u64,
     pub missing_rows: u64,
@@ -135,6 +137,8 @@ pub(super) struct Settle<'a> {
     stored: Vec<Vec<Vec<u8>>>,
     times: Vec<Option<Vec<Option<i128>>>>,
     most: usize,
+    /// Findings of each class so far.
+    listed: RefCell<BTreeMap<&'static str, usize>>,
 }
 
 /// What is left of one side's rows of a key: rows, and whether the other side holds an equal one.
@@ -166,6 +170,7 @@ impl<'a> Settle<'a> {
             stored: Vec::new(),
             times: Vec::new(),
             most,
+            listed: RefCell::default(),
             gathered,
         };
         let time = prepared.time.map(|place| settle.gathered.slots(&[place]));
@@ -464,6 +469,9 @@ impl<'a> Settle<'a> {
             let name = &self.prepared.paired[place].name;
             let text = |at: At| self.shower.text(name, self.gathered.raw[at.batch as usize].column(slot), at.row as usize);
             let Some(place_of) = self.earliest([a, b].into_iter()) else { continue };
+            if !self.counts(found, "value_mismatch", None, None) {
+                continue;
+            }
             let mut difference = self.describe("value_mismatch", None, None, None, place_of, 1);
             difference.order.extend_from_slice(&u32::try_from(place).unwrap_or(u32::MAX).to_be_bytes());
             difference.column = Some(name.clone());
@@ -476,7 +484,7 @@ impl<'a> Settle<'a> {
                 difference.from = Some(Instant(x.min(y)));
                 difference.until = Some(Instant(x.max(y) + 1));
             }
-            push(found, difference);
+            found.differences.push(difference);
         }
     }
 
@@ -493,10 +501,13 @@ impl<'a> Settle<'a> {
     ) {
         // Equal rows lie in one place, so a few of many copies are enough.
         let Some(first) = self.earliest(a.iter().chain(b).copied().take(64)) else { return };
+        if !self.counts(found, "duplicate_key", Some(kind), Some(severity)) {
+            return;
+        }
         let mut difference = self.describe("duplicate_key", Some(kind), Some(severity), side, first, rows);
         difference.original_value = self.copies(a);
         difference.backfill_value = self.copies(b);
-        push(found, difference);
+        found.differences.push(difference);
     }
 
     /// The distinct copies as a JSON array of rows, the first few of them.
@@ -530,6 +541,9 @@ impl<'a> Settle<'a> {
         rows: u64,
     ) {
         let Some(at) = at else { return };
+        if !self.counts(found, class, kind, severity) {
+            return;
+        }
         let mut difference = self.describe(class, kind, severity, side, at, rows);
         let row = || self.shower.object(&self.gathered.raw[at.batch as usize], &self.compared, at.row as usize);
         match class {
@@ -537,7 +551,17 @@ impl<'a> Settle<'a> {
             "unexpected_row" => difference.backfill_value = Some(row()),
             _ => {}
         }
-        push(found, difference);
+        found.differences.push(difference);
+    }
+
+    /// Counts a finding; true if it is to be listed too. Keys come in order, so once a class has more than are listed, what follows in this
+    /// run is not among the first of them. A few more are let through, since those of one key are in no order.
+    fn counts(&self, found: &mut Localised, class: &'static str, kind: Option<&'static str>, severity: Option<Severity>) -> bool {
+        *found.found.entry((class, kind, severity)).or_default() += 1;
+        let mut listed = self.listed.borrow_mut();
+        let listed = listed.entry(class).or_default();
+        *listed += 1;
+        *listed <= self.most.saturating_add(16)
     }
 
     /// The row that says where a finding lies: the earliest, so that swapping the sides changes nothing.
@@ -591,11 +615,6 @@ impl<'a> Settle<'a> {
             until: None,
         }
     }
-}
-
-fn push(found: &mut Localised, difference: Difference) {
-    *found.found.entry((difference.class, difference.kind, difference.severity)).or_default() += 1;
-    found.differences.push(difference);
 }
 
 /// Keeps the first so many of each class in canonical order.

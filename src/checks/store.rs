@@ -22,6 +22,8 @@ use tempfile::TempDir;
 use crate::domain::{Fingerprint, Side};
 use crate::error::{Error, Result};
 
+/// Rows that are settled together at most, about, where all of them are in memory.
+const ROWS_A_GROUP: usize = 1 << 16;
 /// Files that are open at once at most.
 const MOST_PARTITIONS: usize = 256;
 /// What settling needs for each byte of a row: the row, its canonical form, and both as sortable bytes.
@@ -147,7 +149,9 @@ impl Store {
                 }
             }
         }
-        Ok(Groups { held: Some(self.held.into_iter().map(|held| (held.side, held.batch)).collect()), spilled: self.spilled, next: 0 })
+        let rows: usize = self.held.iter().map(|held| held.hashes.len()).sum();
+        let groups = rows.div_ceil(ROWS_A_GROUP).max(1);
+        Ok(Groups { held: self.held, groups, spilled: self.spilled, next: 0 })
     }
 }
 
@@ -186,7 +190,9 @@ impl Spilled {
 
 /// The groups of a store, one after another.
 pub(super) struct Groups {
-    held: Option<Vec<(Side, RecordBatch)>>,
+    held: Vec<Held>,
+    /// How many groups are made of what is held.
+    groups: usize,
     spilled: Option<Spilled>,
     next: usize,
 }
@@ -194,7 +200,7 @@ pub(super) struct Groups {
 impl Groups {
     /// How many there are.
     pub(super) fn len(&self) -> usize {
-        self.spilled.as_ref().map_or(1, |spilled| spilled.partitions.len())
+        self.spilled.as_ref().map_or(self.groups, |spilled| spilled.partitions.len())
     }
 
     /// The rows of the next group; `None` after the last.
@@ -202,9 +208,9 @@ impl Groups {
     /// # Errors
     /// A temporary file could not be read back.
     pub(super) fn next(&mut self) -> Result<Option<Vec<(Side, RecordBatch)>>> {
-        let Some(spilled) = &mut self.spilled else { return Ok(self.held.take()) };
         let at = self.next;
         self.next += 1;
+        let Some(spilled) = &mut self.spilled else { return self.held_group(at) };
         let Some(partition) = spilled.partitions.get_mut(at) else { return Ok(None) };
         let wrong = failed("reading back", spilled.directory.path());
         let mut rows = Vec::new();
@@ -220,6 +226,28 @@ impl Groups {
             }
             // A file that cannot be removed now goes with the directory.
             let _ = std::fs::remove_file(&path);
+        }
+        Ok(Some(rows))
+    }
+}
+
+impl Groups {
+    /// A group of what is held in memory: settling takes several times the room of the rows, so not all of them are settled at once.
+    fn held_group(&mut self, at: usize) -> Result<Option<Vec<(Side, RecordBatch)>>> {
+        if at >= self.groups {
+            return Ok(None);
+        }
+        if self.groups == 1 {
+            return Ok(Some(std::mem::take(&mut self.held).into_iter().map(|held| (held.side, held.batch)).collect()));
+        }
+        let mut rows = Vec::new();
+        for held in &self.held {
+            let chosen: Vec<u32> =
+                (0_u32..).zip(&held.hashes).filter(|(_, hash)| **hash as usize % self.groups == at).map(|(row, _)| row).collect();
+            if !chosen.is_empty() {
+                let batch = take_record_batch(&held.batch, &UInt32Array::from(chosen)).map_err(|e| Error::engine("settling")(e.into()))?;
+                rows.push((held.side, batch));
+            }
         }
         Ok(Some(rows))
     }

@@ -26,6 +26,7 @@ use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore};
 
 use super::csv_table::{CsvPartition, CsvReading};
+use super::footers::Stretch;
 
 /// Files with one schema, and the values of their partition columns.
 #[derive(Debug, Clone)]
@@ -39,6 +40,8 @@ pub(super) struct FilesTable {
     pub(super) decoded_as: Arc<HashMap<Path, SchemaRef>>,
     /// Whether rows must come in the order in which they are stored, as far as one reader sees them.
     pub(super) in_order: bool,
+    /// What each reader reads, where that is said.
+    pub(super) stretches: Option<Arc<Vec<Stretch>>>,
     /// Set for CSV, which is not read by the query engine's own scan.
     pub(super) csv: Option<(CsvReading, Arc<dyn ObjectStore>)>,
 }
@@ -164,19 +167,27 @@ impl TableProvider for FilesTable {
                 .collect();
             return Ok(Arc::new(StreamingTableExec::try_new(self.schema(), streams, projection, [], false, limit)?));
         }
-        let groups: Vec<FileGroup> = groups
-            .into_iter()
-            .map(|files| {
-                let files = files.into_iter().map(|(meta, values)| {
-                    let decoded_as = self.decoded_as.get(&meta.location).cloned();
-                    let mut file = PartitionedFile::from(meta);
-                    file.partition_values = values;
-                    file.arrow_schema = decoded_as;
-                    file
-                });
-                FileGroup::new(files.collect())
-            })
-            .collect();
+        let to_read = |(meta, values): (ObjectMeta, Vec<ScalarValue>)| {
+            let decoded_as = self.decoded_as.get(&meta.location).cloned();
+            let mut file = PartitionedFile::from(meta);
+            file.partition_values = values;
+            file.arrow_schema = decoded_as;
+            file
+        };
+        let groups: Vec<FileGroup> = match &self.stretches {
+            None => groups.into_iter().map(|files| FileGroup::new(files.into_iter().map(to_read).collect())).collect(),
+            Some(stretches) => {
+                let known: HashMap<&Path, &(ObjectMeta, Vec<ScalarValue>)> =
+                    pruned.files.iter().map(|file| (&file.0.location, file)).collect();
+                let part = |stretch: &Stretch| {
+                    let files = stretch
+                        .iter()
+                        .filter_map(|(path, from, until)| known.get(path).map(|file| to_read((*file).clone()).with_range(*from, *until)));
+                    FileGroup::new(files.collect())
+                };
+                stretches.iter().map(part).collect()
+            }
+        };
         let source = self.format.file_source(self.table_schema());
         let config = FileScanConfigBuilder::new(self.store_url.clone(), source)
             .with_file_groups(groups)
@@ -185,7 +196,7 @@ impl TableProvider for FilesTable {
             .build();
         let plan = self.format.create_physical_plan(state, config).await?;
         // A bare scan is not split by the optimizer, since nothing above it asks for partitions.
-        if limit.is_some() {
+        if limit.is_some() || self.stretches.is_some() {
             return Ok(plan);
         }
         Ok(plan.repartitioned(partitions, state.config_options())?.unwrap_or(plan))

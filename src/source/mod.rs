@@ -61,6 +61,7 @@ pub struct Discovered {
     compact: Option<files_table::FilesTable>,
     rows_hint: Option<u64>,
     file_rows: Option<Vec<u64>>,
+    row_groups: Option<Arc<footers::RowGroups>>,
 }
 
 /// One stored column of a side.
@@ -105,7 +106,38 @@ pub struct Opened {
     pub file_rows: Option<Vec<u64>>,
     /// Rows are left out by a filter of the side's own.
     pub filtered: bool,
+    row_groups: Option<Arc<footers::RowGroups>>,
+    /// The name of a column in the files, by its name in the job.
+    stored_names: HashMap<String, String>,
     table: files_table::FilesTable,
+}
+
+/// In how many parts a side is read, each in the order in which its rows are stored, and where the parts begin, where that is said.
+#[derive(Debug, Clone)]
+pub struct InOrder {
+    /// At most so many parts.
+    pub parts: usize,
+    stretches: Option<Arc<Vec<footers::Stretch>>>,
+}
+
+impl InOrder {
+    /// In so many parts, cut anywhere.
+    pub fn anywhere(parts: usize) -> Self {
+        Self { parts, stretches: None }
+    }
+}
+
+/// Both sides in so many parts, those of a number with the same stretch of a column that both sides have. `None` where the files do not
+/// tell where to cut, or the column is not stored alike.
+pub fn cut_alike(original: &Opened, backfill: &Opened, column: &str, parts: usize) -> Option<[InOrder; 2]> {
+    let stored = |opened: &Opened| opened.schema.field_with_name(column).map(|field| field.data_type().clone()).ok();
+    if stored(original) != stored(backfill) {
+        return None;
+    }
+    let of = |opened: &'_ Opened| Some((opened.row_groups.clone()?, opened.stored_names.get(column)?.clone()));
+    let ((one, one_name), (other, other_name)) = (of(original)?, of(backfill)?);
+    let cut = footers::cut_alike((one.as_ref(), one_name.as_str()), (other.as_ref(), other_name.as_str()), parts)?;
+    Some(cut.map(|stretches| InOrder { parts: stretches.len(), stretches: Some(Arc::new(stretches)) }))
 }
 
 impl Opened {
@@ -155,8 +187,8 @@ fn with_files(frame: &DataFrame, keep: &HashSet<Path>) -> std::result::Result<Da
 ///
 /// # Errors
 /// The plan could not be rewritten.
-pub fn in_order(frame: &DataFrame) -> std::result::Result<DataFrame, DataFusionError> {
-    with_table(frame, &|table| files_table::FilesTable { in_order: true, ..table.clone() })
+pub fn in_order(frame: &DataFrame, how: &InOrder) -> std::result::Result<DataFrame, DataFusionError> {
+    with_table(frame, &|table| files_table::FilesTable { in_order: true, stretches: how.stretches.clone(), ..table.clone() })
 }
 
 fn with_table(

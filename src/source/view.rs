@@ -87,6 +87,8 @@ pub fn view(
         table: mine.table.clone(),
         rows_hint: mine.rows_hint,
         file_rows: mine.file_rows.clone(),
+        row_groups: mine.row_groups.clone(),
+        stored_names: mine.columns.iter().map(|column| (column.name.clone(), column.stored.clone())).collect(),
         filtered: mine.spec.filter.is_some(),
     })
 }
