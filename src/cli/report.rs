@@ -73,7 +73,7 @@ fn answer(args: Args) -> Result<u8> {
                 return Err(Error::Usage {
                     place: "--runs".to_string(),
                     problem: "the list of runs has no such form".to_string(),
-                    help: "use --format text or json; `gapless sql \"SELECT * FROM runs\"` has csv and parquet as well".to_string(),
+                    help: "use --format text or json; `gapless sql @runs` has csv and parquet as well".to_string(),
                 });
             }
         };

@@ -159,7 +159,8 @@ fn longest_run(text: &str) -> usize {
 
 /// The data of a GitHub workflow command. Line ends of our own stay line ends there.
 pub(super) fn command_data(text: &str) -> String {
-    plain_lines(text).replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+    let lines: Vec<String> = text.lines().map(plain).collect();
+    lines.join("\n").replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
 
 /// A property of a GitHub workflow command.

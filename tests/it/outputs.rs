@@ -500,13 +500,13 @@ fn the_examples_for_ci_gate_and_keep_their_reports() {
 #[test]
 fn the_page_about_outputs_knows_every_format() {
     let page = std::fs::read_to_string(repository().join("docs/outputs.md")).unwrap();
-    let mut suffixes = Vec::new();
+    let mut suffixes: Vec<&str> = Vec::new();
     for known in gapless::report::FORMATS {
         assert!(page.contains(&format!("| `{}` |", known.word)), "{}", known.word);
         for suffix in known.suffixes {
             assert!(page.contains(&format!("`.{suffix}`")), ".{suffix}");
         }
-        suffixes.extend(known.suffixes.first());
+        suffixes.extend(known.suffixes.first().copied());
     }
     suffixes.sort_unstable();
     let mut tested = SUFFIXES.to_vec();

@@ -282,7 +282,7 @@ fn axis_line(html: &mut Html, stream: &StreamRecord, axis: Axis) {
             .text(&format!("{:.4}", x + width / 2.0))
             .raw("%\" y=\"30\" text-anchor=\"middle\">outage</text>");
     }
-    let many = 5;
+    let many = 4;
     let mut day = String::new();
     for tick in 0..=many {
         let at = axis.from + (axis.until - axis.from) * tick / many;

@@ -261,19 +261,19 @@ fn section(html: &mut Html, page: &Page<'_>) {
 /// The counts that apply, those that are bad in colour.
 fn tiles(html: &mut Html, stream: &StreamRecord) {
     let words = [
-        ("original_rows", "rows of the original", false),
-        ("backfill_rows", "rows of the backfill", false),
-        ("matched_keys", "keys match", false),
-        ("missing_keys", "keys missing", true),
-        ("unexpected_keys", "keys unexpected", true),
-        ("mismatched_keys", "keys differ", true),
-        ("duplicate_keys", "keys more than once", false),
-        ("surplus_rows", "copies too many", true),
-        ("missing_rows", "rows missing", true),
-        ("unexpected_rows", "rows unexpected", true),
-        ("gaps", "gaps", true),
-        ("sequence_gaps", "sequence gaps", true),
-        ("violations", "rule violations", true),
+        ("original_rows", "row of the original|rows of the original", false),
+        ("backfill_rows", "row of the backfill|rows of the backfill", false),
+        ("matched_keys", "key matches|keys match", false),
+        ("missing_keys", "key missing|keys missing", true),
+        ("unexpected_keys", "key unexpected|keys unexpected", true),
+        ("mismatched_keys", "key differs|keys differ", true),
+        ("duplicate_keys", "key more than once|keys more than once", false),
+        ("surplus_rows", "copy too many|copies too many", true),
+        ("missing_rows", "row missing|rows missing", true),
+        ("unexpected_rows", "row unexpected|rows unexpected", true),
+        ("gaps", "gap|gaps", true),
+        ("sequence_gaps", "sequence gap|sequence gaps", true),
+        ("violations", "rule violation|rule violations", true),
     ];
     html.raw("<ul class=\"tiles\">");
     for (name, count) in stream.counts.named() {
@@ -282,7 +282,8 @@ fn tiles(html: &mut Html, stream: &StreamRecord) {
             continue; // no rule was given
         }
         html.raw(if *bad && count > 0 { "<li class=\"bad\"><b>" } else { "<li><b>" });
-        html.text(&grouped(count)).raw("</b> ").raw(word).raw("</li>");
+        let (one, many) = word.split_once('|').unwrap_or((word, word));
+        html.text(&grouped(count)).raw("</b> ").raw(if count == 1 { one } else { many }).raw("</li>");
     }
     html.raw("</ul>\n");
 }

@@ -108,29 +108,48 @@ pub(super) fn looked_at(page: &Page<'_>) -> Option<Html> {
             None => reasons.push((reason, vec![&check.check])),
         }
     }
+    let why_not = |name: &str| {
+        stream
+            .checks
+            .iter()
+            .find(|check| check.check == name && check.status == CheckStatus::NotJudged)
+            .and_then(|check| check.reason.as_deref())
+    };
+    if let (Some(time), Some(sequence)) = (why_not("gap"), why_not("sequence_gap")) {
+        not.push(format!("Continuity was not judged: {time}, and {sequence}."));
+    }
     html.raw("<h4>What was not</h4>\n");
-    if not.is_empty() && reasons.is_empty() {
-        html.raw("<p>Nothing was left out: every row inside the bounds was read, and every check was judged.</p>\n");
-        return Some(html);
-    }
-    html.raw("<ul class=\"not\">");
-    for (at, line) in not.iter().enumerate() {
-        html.raw(if at < stream.incomplete.len() { "<li class=\"bad\">" } else { "<li>" }).text(&cut(line, 600)).raw("</li>\n");
-    }
-    for (reason, checks) in reasons {
-        html.raw("<li>").text(reason).raw(": ");
-        for (at, check) in checks.iter().enumerate() {
-            html.raw(if at > 0 { ", <code>" } else { "<code>" }).text(check).raw("</code>");
+    if not.is_empty() {
+        html.raw("<p>Nothing was left out: every row inside the bounds was looked at.</p>\n");
+    } else {
+        html.raw("<ul class=\"not\">");
+        for (at, line) in not.iter().enumerate() {
+            html.raw(if at < stream.incomplete.len() { "<li class=\"bad\">" } else { "<li>" }).text(&cut(line, 600)).raw("</li>\n");
         }
-        html.raw("</li>\n");
+        html.raw("</ul>\n");
     }
-    html.raw("</ul>\n");
+    let skipped: usize = reasons.iter().map(|(_, checks)| checks.len()).sum();
+    if skipped > 0 {
+        html.raw("<details class=\"more\"><summary>").text(&match skipped {
+            1 => "1 check was not judged".to_string(),
+            many => format!("{many} checks were not judged"),
+        });
+        html.raw("</summary>\n<ul class=\"not\">");
+        for (reason, checks) in reasons {
+            html.raw("<li>").text(reason).raw(": ");
+            for (at, check) in checks.iter().enumerate() {
+                html.raw(if at > 0 { ", <code>" } else { "<code>" }).text(check).raw("</code>");
+            }
+            html.raw("</li>\n");
+        }
+        html.raw("</ul></details>\n");
+    }
     if !stream.assumed.is_empty() {
-        html.raw("<h4>What was assumed</h4>\n<ul class=\"not\">");
+        html.raw("<details class=\"more\"><summary>What was assumed</summary>\n<ul class=\"not\">");
         for line in stream.assumed.iter().take(50) {
             html.raw("<li>").text(&cut(line, 600)).raw("</li>\n");
         }
-        html.raw("</ul>\n");
+        html.raw("</ul></details>\n");
     }
     Some(html)
 }
