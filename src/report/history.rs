@@ -253,7 +253,7 @@ impl Baseline {
             for run in runs(report)?.into_iter().rev() {
                 let Ok(summary) = read_summary(&run.directory) else { continue };
                 let turned_away = summary["baseline"].is_string() && summary["exit_code"] != 0;
-                if summary["job"].as_str() == job && !turned_away {
+                if summary["schema_version"] == 1 && summary["job"].as_str() == job && !turned_away {
                     chosen = Some(run);
                     break;
                 }

@@ -521,3 +521,36 @@ fn the_page_about_outputs_knows_every_format() {
         assert!(between || page.contains(&format!("`{name}`")), "{name}");
     }
 }
+
+/// A run that cannot be read back is an error that names the file, and does not keep the others from being listed.
+#[test]
+fn a_damaged_run_is_an_error_that_names_its_file() {
+    let case = Case::new();
+    case.file("a.csv", "id,v\n1,x\n").file("b.csv", "id,v\n1,y\n");
+    for _ in 0..2 {
+        assert_eq!(case.run(&["verify", "a.csv", "b.csv", "--key", "id", "--quiet"]).code, Some(1));
+    }
+    let (first, second) = (id_of(&case, 0), id_of(&case, 1));
+    let file = |id: &str, name: &str| case.path(&format!("gapless-report/run={id}/{name}"));
+    let whole = std::fs::read(file(&second, "findings.parquet")).unwrap();
+    std::fs::write(file(&second, "findings.parquet"), &whole[..whole.len() / 2]).unwrap();
+    let run = case.run(&["report"]);
+    run.assert_error(2);
+    assert!(run.stderr.contains("findings.parquet"), "{}", run.stderr);
+    std::fs::write(file(&second, "run.json"), "{").unwrap();
+    let run = case.run(&["report", &second]);
+    run.assert_error(2);
+    assert!(run.stderr.contains("run.json"), "{}", run.stderr);
+    std::fs::write(file(&second, "run.json"), "{\"schema_version\":2}").unwrap();
+    let run = case.run(&["report", &second]);
+    run.assert_error(2);
+    assert!(run.stderr.contains("schema version 2"), "{}", run.stderr);
+    let listed = case.run(&["report", "--runs"]);
+    assert_eq!(listed.code, Some(0));
+    assert!(listed.stdout.contains(&first) && listed.stdout.contains(&second), "{}", listed.stdout);
+    // As a baseline it is passed over where the last is sought, and refused where it is named.
+    let args = ["verify", "a.csv", "b.csv", "--key", "id", "--quiet", "--baseline"];
+    assert_eq!(case.run(&[&args[..], &["last"]].concat()).code, Some(0));
+    std::fs::write(file(&second, "run.json"), "{").unwrap();
+    case.run(&[&args[..], &[&second]].concat()).assert_error(2);
+}

@@ -392,7 +392,7 @@ pub(super) fn findings(page: &Page<'_>) -> Option<Html> {
                 Severity::Info => page.caps.findings / 4,
             }
             .max(2);
-            html.raw("<ul class=\"found\">");
+            html.raw("<ul class=\"found\" tabindex=\"0\">");
             for finding in of.iter().take(most) {
                 html.raw("<li>").text(&cut(&finding.message, page.caps.value));
                 flags(&mut html, finding);
