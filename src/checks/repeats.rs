@@ -102,9 +102,8 @@ pub(super) async fn repeated(
     let mut slices: u64 = 1;
     'again: loop {
         let mut tags: Vec<u64> = Vec::new();
-        // More slices begin anew: those of this turn are as many as they were.
-        let turn = slices;
-        for slice in 0..turn {
+        let count = slices;
+        for slice in 0..count {
             let mut candidates: Vec<u64> = Vec::new();
             let held = Arc::new(AtomicUsize::new(0));
             for opened in prepared.sides.iter().filter(|opened| repeats.counts(opened.side)) {
@@ -120,7 +119,7 @@ pub(super) async fn repeated(
                     let batch = hasher.inside(&batch)?.unwrap_or(batch);
                     let before = kept.len();
                     for key in hasher.hash(&batch, false)?.keys {
-                        if (key >> 96) as u64 % turn == slice && maps.may_repeat(key) {
+                        if (key >> 96) as u64 % slices == slice && maps.may_repeat(key) {
                             kept.push(key as u64);
                         }
                     }
