@@ -198,7 +198,10 @@ fn coverage(stream: &StreamRecord) -> Vec<(String, f64)> {
         ) else {
             continue;
         };
-        for row in (0..table.num_rows()).filter(|&row| from.is_valid(row) && until.is_valid(row)) {
+        let statuses = table.column_by_name("status").and_then(|c| c.as_string_opt::<i32>());
+        // Silence that was planned, or is too young to be judged, is neither covered nor open.
+        let lacks = |row: usize| statuses.is_none_or(|of| ["open", "filled", "partly_filled"].contains(&of.value(row)));
+        for row in (0..table.num_rows()).filter(|&row| from.is_valid(row) && until.is_valid(row) && lacks(row)) {
             let length = i128::from(until.value(row)) - i128::from(from.value(row));
             let side = of.value(row).to_string();
             sides.insert(side.clone());

@@ -149,6 +149,36 @@ fn the_picture_of_a_replica_says_whose_gap_it_is() {
     assert_eq!(facts["reason"], "The backfill does not equal the original: 2 gaps, 10 missing keys, 10 unexpected keys.");
 }
 
+/// A silence that is no finding, such as a planned one, is drawn apart from what is missing, whatever it is called.
+#[test]
+fn a_silence_that_is_no_finding_is_drawn_apart() {
+    use arrow::array::{RecordBatch, StringArray};
+    let case = Case::new();
+    let rows: String = (0..60).filter(|at| !(20..30).contains(at)).map(|at| format!("{at},2024-05-06T00:{at:02}:00Z\n")).collect();
+    case.file("a.csv", format!("id,at\n{rows}"));
+    assert_eq!(verify(&case, &["a.csv", "--key", "id", "--time", "at", "--cadence", "1m"]), 1);
+    let run = std::fs::read_dir(case.path("gapless-report"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.file_name().unwrap().to_string_lossy().starts_with("run="))
+        .unwrap();
+    let path = run.join("gaps.parquet");
+    let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(&path).unwrap()).unwrap();
+    let gaps = reader.build().unwrap().next().unwrap().unwrap();
+    let at = gaps.schema().index_of("status").unwrap();
+    let mut columns = gaps.columns().to_vec();
+    columns[at] = std::sync::Arc::new(StringArray::from(vec!["planned"; gaps.num_rows()]));
+    let gaps = RecordBatch::try_new(gaps.schema(), columns).unwrap();
+    let mut writer = parquet::arrow::ArrowWriter::try_new(std::fs::File::create(&path).unwrap(), gaps.schema(), None).unwrap();
+    writer.write(&gaps).unwrap();
+    writer.close().unwrap();
+    assert_eq!(case.run(&["report", "--output", "report.html"]).code, Some(0));
+    let line = &look(&case.path("report.html"), &[])["figures"][0]["lines"][0];
+    assert_eq!(shapes(line, "g"), []);
+    let [(from, until, ..)] = &shapes(line, "p")[..] else { panic!("{line}") };
+    assert_eq!((from.as_str(), until.as_str()), ("2024-05-06T00:20:00Z", "2024-05-06T00:30:00Z"));
+}
+
 /// Several streams: all in a table, the worst first below, each with what is its own.
 #[test]
 fn a_page_of_several_streams_leads_to_the_worst() {

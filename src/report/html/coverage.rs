@@ -36,6 +36,8 @@ struct Line {
     lanes: [Vec<Stretch>; 2],
     /// Gap, and whose it is.
     gaps: Vec<(Stretch, String)>,
+    /// Silence that is no finding, such as a planned one: whose it is, and why.
+    excused: Vec<(Stretch, String, String)>,
     /// Place → first, last, count by what it is.
     marks: BTreeMap<i128, (i128, i128, BTreeMap<&'static str, u64>)>,
     differing: u64,
@@ -44,7 +46,9 @@ struct Line {
 impl Line {
     /// From the first to the last of its own stretches.
     fn own_axis(&self) -> Axis {
-        let all = || self.lanes.iter().flatten().chain(self.gaps.iter().map(|(gap, _)| gap));
+        let all = || {
+            self.lanes.iter().flatten().chain(self.gaps.iter().map(|(gap, _)| gap)).chain(self.excused.iter().map(|(silence, ..)| silence))
+        };
         let from = all().map(|stretch| stretch.from).min().unwrap_or(0);
         Axis { from, until: all().map(|stretch| stretch.until).max().unwrap_or(0).max(from + 1), is_time: false }
     }
@@ -109,17 +113,18 @@ fn lines(stream: &StreamRecord, is_time: bool) -> Option<(Axis, BTreeMap<String,
     for at in 0..stream.gaps.num_rows() {
         let row = Row { batch: &stream.gaps, row: at };
         let (Some((from, until)), Some(side)) = (ends(&row), row.text("side")) else { continue };
-        // In a fill the original's own gaps are what the backfill is for; what is left of them is the recovered stream's.
-        if row.text("status") != Some("open") || stream.mode == Mode::Fill && side != "recovered" {
+        let status = row.text("status").unwrap_or("open");
+        if ["filled", "partly_filled"].contains(&status) || status == "open" && stream.mode == Mode::Fill && side != "recovered" {
+            // In a fill the original's own gaps are what the backfill is for; what is left of them is the recovered stream's.
             continue;
         }
         (low, high) = (low.min(from), high.max(until));
         let rows = row.count("missing_estimate").and_then(|rows| u64::try_from(rows).ok());
-        lines
-            .entry(row.text("series").unwrap_or("{}").to_string())
-            .or_default()
-            .gaps
-            .push((Stretch { from, until, rows }, side.to_string()));
+        let line = lines.entry(row.text("series").unwrap_or("{}").to_string()).or_default();
+        match status {
+            "open" => line.gaps.push((Stretch { from, until, rows }, side.to_string())),
+            other => line.excused.push((Stretch { from, until, rows }, side.to_string(), other.replace('_', " "))),
+        }
     }
     let axis = match (is_time, stream.bounds.from, stream.bounds.until) {
         (true, Some(from), Some(until)) => Axis { from: from.0, until: until.0, is_time },
@@ -189,6 +194,9 @@ fn figure(html: &mut Html, page: &Page<'_>, axis: Axis, lines: BTreeMap<String, 
     if axis.is_time && !single {
         html.raw("<span><i class=\"k d\"></i>differs</span>");
     }
+    if ordered.iter().any(|(_, line)| !line.excused.is_empty()) {
+        html.raw("<span><i class=\"k p\"></i>silent, no finding</span>");
+    }
     if axis.is_time && stream.outage.is_some() {
         html.raw("<span><i class=\"k u\"></i>outage</span>");
     }
@@ -228,7 +236,10 @@ fn figure(html: &mut Html, page: &Page<'_>, axis: Axis, lines: BTreeMap<String, 
 /// Joins stretches of a lane that nobody could tell apart, where there are too many shapes. Gaps are joined only with gaps.
 fn simplify(lines: &mut [(String, Line)], axis: Axis, caps: Caps) -> Option<i128> {
     let shapes = |lines: &[(String, Line)]| -> usize {
-        lines.iter().map(|(_, line)| line.lanes[0].len() + line.lanes[1].len() + line.gaps.len() + line.marks.len()).sum()
+        lines
+            .iter()
+            .map(|(_, line)| line.lanes[0].len() + line.lanes[1].len() + line.gaps.len() + line.excused.len() + line.marks.len())
+            .sum()
     };
     let mut step = (axis.until - axis.from) / 4_000;
     let mut simplified = None;
@@ -265,6 +276,7 @@ fn simplify(lines: &mut [(String, Line)], axis: Axis, caps: Caps) -> Option<i128
             if step > (axis.until - axis.from) / 60 {
                 // Nothing else is left to join: marks go, the findings below have them.
                 line.marks.clear();
+                line.excused.clear();
             }
         }
     }
@@ -362,12 +374,19 @@ fn one_line(html: &mut Html, page: &Page<'_>, axis: Axis, series: &str, line: &L
             shape(html, class, x, axis.percent(stretch.until) - x, y, height, axis, (stretch.from, stretch.until), stretch.rows, word);
         }
     }
+    let lane = |whose: &str| match whose {
+        "original" if !single => ("2", "8"),
+        "backfill" => ("11", "8"),
+        _ => ("2", "17"),
+    };
+    for (silence, whose, why) in &line.excused {
+        let (y, height) = lane(whose);
+        let x = axis.percent(silence.from);
+        let width = axis.percent(silence.until) - x;
+        shape(html, "p", x, width, y, height, axis, (silence.from, silence.until), silence.rows, &format!("no rows: {why}"));
+    }
     for (gap, whose) in &line.gaps {
-        let (y, height) = match whose.as_str() {
-            "original" if !single => ("2", "8"),
-            "backfill" => ("11", "8"),
-            _ => ("2", "17"),
-        };
+        let (y, height) = lane(whose);
         let x = axis.percent(gap.from);
         let word = match whose.as_str() {
             "original" if !single => "missing on the original",

@@ -13,7 +13,7 @@
     tip.append(head, range);
     if (d.rows !== undefined) {
       const rows = document.createElement("span");
-      rows.textContent = Number(d.rows).toLocaleString("en") + (rect.classList.contains("g") ? " missing" : " rows");
+      rows.textContent = Number(d.rows).toLocaleString("en") + (rect.classList.contains("g") ? " missing" : rect.classList.contains("p") ? " not there" : " rows");
       tip.append(rows);
     }
     if (line && line !== "{}") {
