@@ -554,3 +554,27 @@ fn a_damaged_run_is_an_error_that_names_its_file() {
     std::fs::write(file(&second, "run.json"), "{").unwrap();
     case.run(&[&args[..], &[&second]].concat()).assert_error(2);
 }
+
+/// What docs/ask.md shows is run, in DuckDB and pandas, and answers what was planted.
+#[test]
+fn the_examples_for_other_tools_answer() {
+    let directory = tempfile::tempdir().unwrap();
+    verify_all(directory.path(), &FLIGHTS);
+    let output = Command::new(super::outside::python())
+        .current_dir(directory.path())
+        .arg(repository().join("tests/python/ask_examples.py"))
+        .arg(repository().join("docs/ask.md"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let answers: Vec<Vec<Vec<String>>> = serde_json::from_slice(&output.stdout).unwrap();
+    let [by_check, gaps, columns, pandas] = &answers[..] else { panic!("{} answers", answers.len()) };
+    let holds = |rows: &[Vec<String>], tail: &[&str]| rows.iter().any(|row| row[row.len() - tail.len()..] == *tail);
+    assert!(holds(by_check, &["duplicate_key", "info", "45"]), "{by_check:?}");
+    assert_eq!(by_check, pandas, "both tools count the same");
+    let open: Vec<&str> = gaps.iter().map(|row| row[1].as_str()).collect();
+    assert_eq!(open[0], "{\"origin\":\"LGA\"}", "the longest first");
+    let mut names: Vec<&str> = columns.iter().map(|row| row[0].as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["air_time", "arr_delay", "dep_delay", "tailnum"]);
+}
