@@ -120,7 +120,7 @@ pub(super) fn looked_at(page: &Page<'_>) -> Option<Html> {
     }
     html.raw("<h4>What was not</h4>\n");
     if not.is_empty() {
-        html.raw("<p>Nothing was left out: every row inside the bounds was looked at.</p>\n");
+        html.raw("<p>Nothing inside the bounds was left out.</p>\n");
     } else {
         html.raw("<ul class=\"not\">");
         for (at, line) in not.iter().enumerate() {
