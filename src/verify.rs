@@ -59,6 +59,7 @@ pub async fn verify(job: &Job, run: &Run<'_>) -> Result<RunRecord> {
         finished: now(),
         verdict: gate::run_verdict(&streams),
         exit_code: 0,
+        baseline: None,
         version: env!("CARGO_PKG_VERSION").to_string(),
         options: run.as_run.clone(),
         streams,
@@ -101,7 +102,7 @@ async fn verify_stream(job: &Job, stream: Stream, run: &Run<'_>) -> Result<(Stre
     let mut after = Clock::now();
     let mut step = |screened: &mut Screened, name: &'static str, rows: u64| {
         let elapsed_ms = u64::try_from(after.elapsed().as_millis()).unwrap_or(u64::MAX);
-        screened.stages.push(StageRecord { name, side: None, rows, bytes: 0, elapsed_ms });
+        screened.stages.push(StageRecord { name: name.into(), side: None, rows, bytes: 0, elapsed_ms });
         after = Clock::now();
     };
     let mut facts = match run.options.only_compare {
@@ -164,8 +165,10 @@ async fn verify_stream(job: &Job, stream: Stream, run: &Run<'_>) -> Result<(Stre
         checks: Vec::new(),
         findings: Vec::new(),
         totals: BTreeMap::new(),
+        found: BTreeMap::new(),
         by_severity: BTreeMap::new(),
         accepted: 0,
+        known: 0,
         cut: Vec::new(),
         assumed,
         checksum: CHECKSUM_DEFINITION.to_string(),
@@ -577,6 +580,7 @@ fn complete_totals(
         }
     }
     for ((check, severity), count) in by {
+        *record.found.entry((check.clone(), severity)).or_default() += count;
         *record.totals.entry(check).or_default() += count;
         *record.by_severity.entry(severity).or_default() += count;
     }
@@ -623,6 +627,7 @@ async fn housekeeping(job: &Job, streams: &mut [(StreamRecord, Vec<Outcome>)], u
         for outcome in &found {
             for finding in &outcome.findings {
                 *record.totals.entry(finding.check.clone()).or_default() += 1;
+                *record.found.entry((finding.check.clone(), finding.severity)).or_default() += 1;
                 *record.by_severity.entry(finding.severity).or_default() += 1;
             }
         }

@@ -236,7 +236,7 @@ where
     }
     drop(guard);
     let elapsed_ms = u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX);
-    Ok((states, StageRecord { name, side: Some(side), rows, bytes: bytes_scanned(plan.as_ref()), elapsed_ms }))
+    Ok((states, StageRecord { name: name.into(), side: Some(side), rows, bytes: bytes_scanned(plan.as_ref()), elapsed_ms }))
 }
 
 /// An error of the engine while a side was read.

@@ -218,6 +218,7 @@ pub const TABLES: &[Table] = &[
             ("rows", Count),
             ("accepted", Claim),
             ("message", Text),
+            ("known", Claim),
         ],
     },
 ];

@@ -10,12 +10,15 @@ mod common;
 
 mod architecture;
 mod bad_input;
+mod checks_page;
 mod encoding;
 mod engine;
 mod fixtures;
 mod malformed;
 mod oracle;
+mod outputs;
 mod outside;
+mod page;
 mod property;
 mod real_data;
 mod report;
