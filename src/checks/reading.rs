@@ -113,7 +113,8 @@ fn near_bounds(prepared: &Prepared, opened: &Opened) -> Option<Expr> {
         (Some(one), None) | (None, Some(one)) => one,
         (None, None) => return None,
     };
-    Some(near.or(ident(name.clone()).is_null()))
+    // A column that cannot hold NULL need not be asked: some files do not say how many they hold, and nothing could be left out.
+    Some(if opened.never_null.contains(name) { near } else { near.or(ident(name.clone()).is_null()) })
 }
 
 /// The plan of a pass over a side.

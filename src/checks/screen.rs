@@ -40,7 +40,7 @@ use crate::domain::{
 };
 use crate::error::{Error, Result};
 use crate::findings::StageRecord;
-use crate::job::{DigestAlgorithm, Duplicates, RunOptions, SideSpec};
+use crate::job::{DigestAlgorithm, Duplicates, Format, RunOptions, SideSpec};
 use crate::progress::Progress;
 use crate::source::{Guard, InOrder, Opened, cut_alike, identical_files};
 use crate::staging::{Conversion, PairedColumn, Prepared, Shower};
@@ -55,6 +55,8 @@ const MOST_PARTIAL_WINDOWS: i128 = 4_000;
 /// Batches that a reader may be ahead of the other side's. Some files must be decompressed a row group at a time, and the other reader should
 /// not stand still for so long.
 const BATCHES_AHEAD: usize = 12;
+/// About so many bytes at most.
+const BYTES_AHEAD: usize = 24 << 20;
 
 /// Tags of NULL keys that are remembered at most; beyond, every row is compared.
 const MOST_NULL_TAGS: usize = 1 << 20;
@@ -361,9 +363,12 @@ impl Pass<'_> {
         self.progress.stage(&format!("screening {}", self.prepared.stream.name), rows);
         let (readings, lanes) = self.side_by_side(parts).await?;
         let alignment = Arc::new(self.alignment(&readings, lanes));
+        // Wide batches are few.
+        let batch_bytes = self.options.batch_size * self.prepared.paired.len().max(1) * 10;
+        let ahead = (BYTES_AHEAD / batch_bytes.max(1)).clamp(2, BATCHES_AHEAD);
         let (mut outlets, mut joined) = ([Vec::new(), Vec::new()], JoinSet::new());
         for _ in 0..lanes {
-            let ((to_a, from_a), (to_b, from_b)) = (channel(BATCHES_AHEAD), channel(BATCHES_AHEAD));
+            let ((to_a, from_a), (to_b, from_b)) = (channel(ahead), channel(ahead));
             outlets[0].push(to_a);
             outlets[1].push(to_b);
             let (lane, runtime) = (Lane::new(alignment.clone()), tokio::runtime::Handle::current());
@@ -474,6 +479,7 @@ impl Pass<'_> {
             sketch: (most_buckets(rows, self.options.memory_bytes), locality == Locality::Key),
             memory_bytes: self.options.memory_bytes,
             lanes: lanes as u64,
+            pruned: prepared.sides.iter().all(|opened| opened.format == Format::Parquet),
         }
     }
 
