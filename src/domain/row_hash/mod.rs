@@ -320,37 +320,37 @@ fn tail(bytes: &[u8], rest: usize) -> u128 {
     }
 }
 
-/// 10^38.
-const TEN_38: u128 = 100_000_000_000_000_000_000_000_000_000_000_000_000;
-/// Coefficients below this times any power of ten up to 10^38 stay different modulo 2^128: the power has at most 38
-/// factors of two, so two products agree only if the coefficients differ by a multiple of 2^90.
-const MOST_EXACT: u128 = 1 << 89;
+/// Digits behind the point of the numbers that are hashed as one block. Every 64-bit integer times 10^18 fits 128 bits, and so does
+/// every decimal(38, 18).
+const EXACT_SCALE: i16 = 18;
+/// 10^18.
+const TEN_18: i128 = 1_000_000_000_000_000_000;
 
-/// An exact number in the form that is hashed: ten to the 38th times its value, modulo 2^128; `None` if it needs more digits.
-#[inline(always)]
-fn exact(coefficient: i128, scale: i8) -> Option<u128> {
-    let power = u32::try_from(38 - i16::from(scale)).ok().filter(|power| *power <= 38)?;
-    (coefficient.unsigned_abs() < MOST_EXACT).then(|| (coefficient as u128).wrapping_mul(10_u128.pow(power)))
+/// An exact number in the form that is hashed as one block: 10^18 times its value, if that is an integer of 128 bits. It is the number
+/// itself, not a remainder of it, so different numbers have different forms; and it speaks of the value alone, so that 5, 5.0 and 5.00 have
+/// one form.
+fn exact(mut coefficient: i128, scale: i8) -> Option<i128> {
+    let mut scale = i16::from(scale);
+    if coefficient == 0 {
+        return Some(0);
+    }
+    while scale > EXACT_SCALE && coefficient % 10 == 0 {
+        coefficient /= 10;
+        scale -= 1;
+    }
+    let power = u32::try_from(EXACT_SCALE - scale).ok()?;
+    coefficient.checked_mul(10_i128.checked_pow(power)?)
 }
 
-/// The same without trailing zeros behind the point, and with those before it.
-#[cold]
-fn exact_stripped(mut coefficient: i256, scale: i8) -> Option<u128> {
+/// The same for a coefficient of 256 bits.
+fn exact_wide(mut coefficient: i256, mut scale: i8) -> Option<i128> {
     let ten = i256::from_i128(10);
-    let mut scale = i16::from(scale);
-    while scale > 0 && coefficient.wrapping_rem(ten) == i256::ZERO {
-        if coefficient == i256::ZERO {
-            scale = 0;
-            break;
-        }
+    while i16::from(scale) > EXACT_SCALE && coefficient != i256::ZERO && coefficient.wrapping_rem(ten) == i256::ZERO {
         coefficient = coefficient.wrapping_div(ten);
         scale -= 1;
     }
-    while scale < 0 {
-        coefficient = coefficient.checked_mul(ten)?;
-        scale += 1;
-    }
-    exact(coefficient.to_i128()?, i8::try_from(scale).ok()?)
+    // One that needs more than 128 bits here needs more after the multiplication, too, or has digits that are too fine.
+    exact(coefficient.to_i128()?, scale)
 }
 
 #[inline(always)]
@@ -366,7 +366,7 @@ fn absorb<R: Rounds>(keys: &ColumnKeys, array: &dyn Array, states: &mut [u128]) 
     macro_rules! whole_numbers {
         ($type:ty) => {{
             let values = array.as_primitive::<$type>().values();
-            ready.fixed(single(Class::Exact), nulls, states, values, |value| (value as i128 as u128).wrapping_mul(TEN_38));
+            ready.fixed(single(Class::Exact), nulls, states, values, |value| (i128::from(value) * TEN_18) as u128);
         }};
     }
     macro_rules! floats {
@@ -414,9 +414,9 @@ fn absorb<R: Rounds>(keys: &ColumnKeys, array: &dyn Array, states: &mut [u128]) 
             let values = array.as_primitive::<Decimal256Type>();
             let mut encoded = Vec::new();
             for (row, state) in states.iter_mut().enumerate() {
-                let block = match exact_stripped(values.value(row), *scale) {
+                let block = match exact_wide(values.value(row), *scale) {
                     _ if values.is_null(row) => ready.null,
-                    Some(payload) => ready.block(R::load(single(Class::Exact)), payload),
+                    Some(payload) => ready.block(R::load(single(Class::Exact)), payload as u128),
                     None => {
                         encoded.clear();
                         encode_wide_decimal(values.value(row), *scale, &mut encoded);
@@ -528,11 +528,13 @@ fn narrow_decimals<R: Rounds, T: ArrowPrimitiveType>(
     wide: impl Fn(T::Native) -> i128,
 ) {
     let start = R::load(keys.starts[Class::Exact as usize] ^ keys.last);
-    let power = u32::try_from(38 - i16::from(scale)).ok().filter(|power| *power <= 38).map(|power| 10_u128.pow(power));
+    // Of most columns every value fits, and one comparison says so.
+    let power = u32::try_from(EXACT_SCALE - i16::from(scale)).ok().and_then(|power| 10_i128.checked_pow(power));
+    let (power, most) = power.map_or((0, 0), |power| (power, i128::MAX as u128 / power as u128));
     let values = values.values();
-    if let (Some(power), true) = (power, size_of::<T::Native>() <= 8) {
+    if size_of::<T::Native>() <= 8 && most >= 1 << 63 {
         // No coefficient of 64 bits is too large.
-        let payload = |value| (wide(value) as u128).wrapping_mul(power);
+        let payload = |value| (wide(value) * power) as u128;
         return ready.fixed(keys.starts[Class::Exact as usize] ^ keys.last, nulls, states, values, payload);
     }
     let mut encoded = Vec::new();
@@ -542,12 +544,9 @@ fn narrow_decimals<R: Rounds, T: ArrowPrimitiveType>(
             continue;
         }
         let coefficient = wide(values[row]);
-        let payload = match power {
-            Some(power) if coefficient.unsigned_abs() < MOST_EXACT => Some((coefficient as u128).wrapping_mul(power)),
-            _ => exact_stripped(i256::from_i128(coefficient), scale),
-        };
+        let payload = if coefficient.unsigned_abs() <= most { Some(coefficient * power) } else { exact(coefficient, scale) };
         let block = match payload {
-            Some(payload) => ready.block(start, payload),
+            Some(payload) => ready.block(start, payload as u128),
             None => {
                 encoded.clear();
                 encode_decimal(coefficient, scale, &mut encoded);

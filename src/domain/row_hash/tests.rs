@@ -126,8 +126,8 @@ fn both_paths_compute_what_the_definition_says() {
         for row in 0..120 {
             let value = |known: bool, value: Value| if known { value } else { Value::Null };
             let text = value(texts[row].is_some(), Value::Bytes(Class::Text, texts[row].clone().unwrap_or_default().into_bytes()));
-            let number = i128::from(numbers[row].unwrap_or_default()) as u128;
-            let number = value(numbers[row].is_some(), Value::Block(Class::Exact, number.wrapping_mul(10_u128.pow(38))));
+            let number = i128::from(numbers[row].unwrap_or_default()) * 10_i128.pow(18);
+            let number = value(numbers[row].is_some(), Value::Block(Class::Exact, number as u128));
             let float = Value::Block(Class::Float, u128::from((floats[row] + 0.0).to_bits()));
             assert_eq!(states[row], reference::row(&seed, &[("n", number), ("f", float), ("t", text)]), "row {row}");
         }
@@ -156,8 +156,8 @@ fn golden() {
         "NULL: f96ad7a99686d5e4b3fc9d7e980fd89f",
         "false: 30b260c1cc8a7417a70bc1ec9c4161e4",
         "0: 09d645353c3500864b96bd6ab994011e",
-        "-5: 8cca45788dcc420aef2f50c9c051c3d9",
-        "123.45: 80c84af8ba316d7086bc5567f59b35a4",
+        "-5: a1584cd3f688ed2bbfc9c0f056e25a19",
+        "123.45: 95f69234b1cbcfe634766a613636e4e8",
         "wide: 0ccca7f3e0cb00f1ec042a61fbb85910",
         "0.1: 8bfacb5ceee38e14a1eeab048082fec9",
         "'': 66de478ab5c11061c78a6d04105e5e13",
@@ -200,7 +200,7 @@ fn a_value_has_one_checksum_in_every_physical_form() {
                 .unwrap(),
         ),
     ]);
-    // Beyond 2^89 as well, and with zeros before the point.
+    // Too many digits for a block as well, and with zeros before the point.
     let wide = 123_456_789_012_345_678_901_234_567_890_i128;
     same(vec![
         Arc::new(Decimal128Array::from(vec![wide, wide]).with_precision_and_scale(38, 0).unwrap()),
@@ -234,7 +234,18 @@ fn a_value_has_one_checksum_in_every_physical_form() {
     let list = |numbers: Vec<Option<Vec<Option<i32>>>>| ListArray::from_iter_primitive::<Int32Type, _, _>(numbers);
     let lists = list(vec![Some(vec![Some(1), None]), None, Some(vec![])]);
     let item = Arc::new(Field::new("item", DataType::Int64, true));
-    same(vec![Arc::new(lists.clone()), cast(&lists, &DataType::LargeList(item)).unwrap()]);
+    let places = Int8Array::from(vec![0, 1, 2]);
+    same(vec![
+        Arc::new(lists.clone()),
+        cast(&lists, &DataType::LargeList(item.clone())).unwrap(),
+        cast(&lists, &DataType::ListView(item)).unwrap(),
+        Arc::new(DictionaryArray::<Int8Type>::new(places, Arc::new(lists.clone()))),
+        Arc::new(RunArray::<Int32Type>::try_new(&Int32Array::from(vec![1, 2, 3]), &lists).unwrap()),
+    ]);
+    // More distinct values than rows: they are unpacked, not hashed one by one.
+    let many = list((0..9).map(|at| Some(vec![Some(at)])).collect());
+    let some = DictionaryArray::<Int8Type>::new(Int8Array::from(vec![Some(3), None, Some(8)]), Arc::new(many));
+    same(vec![Arc::new(list(vec![Some(vec![Some(3)]), None, Some(vec![Some(8)])])), Arc::new(some)]);
     let fields = Fields::from(vec![Field::new("x", DataType::Int32, true)]);
     let structs = StructArray::new(fields, vec![Arc::new(Int32Array::from(vec![1, 2, 3]))], None);
     same(vec![Arc::new(structs)]);
@@ -266,6 +277,78 @@ fn what_differs_has_different_checksums() {
     all.dedup();
     // "\0\0\0" as binary twice: once of the texts' kin, once of the zeros.
     assert_eq!(all.len(), count);
+}
+
+/// Numbers of all sizes and scales: the same value has the same checksum, and only the same value has it. The pairs at the end are
+/// those that a checksum would confuse which kept a multiple of the value modulo 2^128.
+#[test]
+fn numbers_have_one_checksum_each() {
+    let decimal = |coefficient: i128, scale: i8| -> u128 {
+        let narrow = Decimal128Array::from(vec![coefficient]).with_precision_and_scale(38, scale).unwrap();
+        let sum = hashes(&narrow)[0];
+        let wide = Decimal256Array::from(vec![i256::from_i128(coefficient)]).with_precision_and_scale(76, scale).unwrap();
+        assert_eq!(hashes(&wide)[0], sum, "{coefficient} at scale {scale}");
+        sum
+    };
+    let mut seen: std::collections::HashMap<u128, (i128, i16)> = std::collections::HashMap::new();
+    let mut note = |coefficient: i128, scale: i8| {
+        let sum = decimal(coefficient, scale);
+        // Without zeros at the end, whichever side of the point they are on.
+        let (mut plain, mut places) = (coefficient, i16::from(scale));
+        while plain != 0 && plain % 10 == 0 {
+            (plain, places) = (plain / 10, places - 1);
+        }
+        let value = (plain, if plain == 0 { 0 } else { places });
+        assert_eq!(*seen.entry(sum).or_insert(value), value, "{coefficient} at scale {scale}");
+    };
+    let mut rng = StdRng::seed_from_u64(38);
+    let ten = |power: u32| 10_i128.pow(power);
+    for _ in 0..400 {
+        let bits = rng.random_range(0..126);
+        let (coefficient, scale) = (rng.random::<i128>() >> (127 - bits), rng.random_range(-8..=38));
+        note(coefficient, scale);
+        for zeros in 1..38 {
+            // The same value again, as long as its digits fit.
+            let Some(more) = coefficient.checked_mul(ten(zeros)) else { break };
+            if let Some(finer) = scale.checked_add(zeros as i8).filter(|finer| *finer <= 38) {
+                note(more, finer);
+            }
+        }
+    }
+    for edge in [i128::MAX, i128::MIN, i128::MAX / ten(18), ten(20), ten(20) - 1, 1 << 89, 1 << 92, 0] {
+        for scale in [-8, 0, 2, 17, 18, 19, 38] {
+            for near in -2..=2 {
+                note(edge.saturating_add(near), scale);
+            }
+        }
+    }
+    assert_ne!(decimal(4, 2), decimal((1 << 92) + 4, 2));
+    assert_ne!(decimal(1, 0), decimal(1 + (1 << 90), 0));
+    // The same number of 10^-38, but for a multiple of 2^128.
+    let inverse = (0..7).fold(1_i128, |x, _| {
+        let odd = 5_i128.wrapping_pow(38);
+        x.wrapping_mul(2_i128.wrapping_sub(odd.wrapping_mul(x)))
+    });
+    let whole = inverse & ((1 << 90) - 1);
+    assert_ne!(decimal(whole, 0), decimal(1 << 38, 38));
+}
+
+#[test]
+fn numbers_beyond_128_bits_keep_their_value() {
+    let wide = |text: &str, scale: i8| -> u128 {
+        let coefficient = i256::from_string(text).unwrap();
+        hashes(&Decimal256Array::from(vec![coefficient]).with_precision_and_scale(76, scale).unwrap())[0]
+    };
+    let digits = "1234567890123456789012345678901234567890123456789";
+    assert_eq!(wide(digits, 30), wide(&format!("{digits}00000"), 35));
+    assert_eq!(wide(digits, 0), wide(&format!("{digits}00000"), 5));
+    assert_eq!(wide(&format!("{digits}000"), 0), wide(digits, -3));
+    assert_ne!(wide(digits, 30), wide(digits, 31));
+    assert_ne!(wide(digits, 30), wide(&format!("-{digits}"), 30));
+    // Many digits that are zeros: the value fits a block.
+    let seven = hashes(&Int64Array::from(vec![7]))[0];
+    assert_eq!(wide(&format!("7{}", "0".repeat(60)), 60), seven);
+    assert_eq!(wide("0", 60), hashes(&Int64Array::from(vec![0]))[0]);
 }
 
 fn sum(columns: &[(&str, ArrayRef)]) -> u128 {
