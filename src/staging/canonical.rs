@@ -84,8 +84,7 @@ impl Canonicaliser {
             // The checksum of a nested value is made from its encoding anyway.
             Conversion::Encoding => true,
             Conversion::Cast => {
-                column.text.is_empty()
-                    && hash_class(stored.data_type()).is_some_and(|class| Some(class) == hash_class(&column.common))
+                column.text.is_empty() && hash_class(stored.data_type()).is_some_and(|class| Some(class) == hash_class(&column.common))
             }
             _ => false,
         };

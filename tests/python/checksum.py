@@ -6,7 +6,7 @@
 
 FILE is an Arrow IPC file (.arrow) or .parquet, read with its own types. Without --columns all columns are hashed.
 --window is a number with s, m, h or d, counted from the epoch. `windows` prints one line a window that has rows, in order of
-time: `start rows checksum`, the start in nanoseconds since the epoch. `rows` prints one line a row: its checksum and that of its
+time: `start rows checksum`, the start in seconds since the epoch. `rows` prints one line a row: its checksum and that of its
 key. --seed is 64 hexadecimal digits; without it, it is the documented constant.
 
 AES is written out here from its definition; BLAKE3 comes from PyPI.
@@ -423,7 +423,7 @@ def main():
     names = given.columns or table.schema.names
     if given.what == "windows":
         for start, (rows, total) in sorted(windows(table, names, given.time, given.window).items()):
-            print(start, rows, f"{total:032x}")
+            print(start // 10**9, rows, f"{total:032x}")
         return
     seed = bytes.fromhex(given.seed) if given.seed else default_seed()
     for row, key in zip(sums(table, names, seed, "row"), sums(table, given.key, seed, "key")):
