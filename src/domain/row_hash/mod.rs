@@ -11,23 +11,24 @@
 //! `docs/encoding.md`, by which a stranger can compute the same.
 //!
 //! **Why so.** Columns are added by XOR, so their order does not matter; keys differ by column, so values that change places
-//! between columns do not cancel. `F` is not linear, so rows that swap a value change a sum of checksums. A value that
-//! fits sixteen bytes is permuted, so a row in which one such value changed always has another checksum.
+//! between columns do not cancel. `F` is not linear, so rows that swap a value change a sum of checksums. Numbers of a class, and
+//! texts of up to fifteen bytes, are permuted: a row in which one such value changed to another always has another checksum.
 //!
 //! **What is known of it.** The mean over all keys of the probability that four rounds of AES take a given difference to another
-//! given one is at most 1.881 × 2^-114 (Keliher and Sui, "Exact maximum expected differential and linear probability for
-//! two-round Advanced Encryption Standard", IET Information Security 1(2), 2007; four rounds between injections are also what
-//! Daemen and Rijmen chose for Pelican, "The Pelican MAC Function", 2005/088 in the IACR archive; adding up permuted blocks is the
-//! shape of PMAC, Black and Rogaway, EUROCRYPT 2002). For rows that differ in several columns, the last of
-//! them would have to take exactly the difference that the others make, so two different rows share a checksum with a
-//! probability of at most about 2^-113 over the keys; long values, chained block by block, likewise.
+//! given one is at most p = 1.881 × 2^-114 (Keliher and Sui, "Exact maximum expected differential and linear probability for
+//! two-round Advanced Encryption Standard", IET Information Security 1(2), 2007). For rows that differ in several columns, the last of
+//! them would have to take exactly the difference that the others make, under keys that are independent of theirs: two
+//! different rows of short values share a checksum with a probability of at most p over the keys. For values of several blocks, which share
+//! their keys, that is an assumption, as in Pelican (Daemen and Rijmen, 2005/088 in the IACR archive). Adding up permuted
+//! blocks is the shape of PMAC (Black and Rogaway, EUROCRYPT 2002).
 //!
-//! **Probability of an undetected difference.** Two different multisets of rows have equal sums only if a non-trivial
-//! combination of row checksums with small integer coefficients vanishes modulo 2^128. With the checksums of different
-//! rows modelled as random, and an odd coefficient among them, that has probability 2^-128 for a comparison; a coefficient
-//! divisible by 2^k (2^k copies of one row against none) raises it to 2^-(128-k). Together with the above: a comparison of n
-//! differing rows misses with at most n·2^-113 + 2^-128, which for 10^9 rows is below 10^-25. That speaks of accidents, and
-//! with a secret seed of whoever does not know it; whoever knows the seed can make rows that collide.
+//! **Probability of an undetected difference.** Two multisets of rows that differ in n rows have equal sums only if a given one of these
+//! shares its checksum with another, or if a combination of different checksums with small integer coefficients
+//! vanishes modulo 2^128. The first has a probability of at most (n - 1) p. For the second, `F` is modelled as a random
+//! function, without proof: 2^-128, or 2^-(128-k) where 2^k divides all coefficients (2^k copies of one row against none). So a comparison
+//! passes wrongly with at most n 2^-113 + 2^-128, for 10^9 rows below 10^-25; and some row stays unseen, while others are found, with
+//! at most n² p / 2, below 10^-16. That speaks of accidents, and with a secret seed of whoever does not know it; whoever knows the
+//! seed can make rows that collide. `docs/encoding.md` has the derivation.
 
 mod aes;
 
