@@ -233,7 +233,7 @@ fn reported_windows(report: &Path, columns: &str) -> Vec<String> {
     String::from_utf8(output.stdout).unwrap().lines().skip(1).map(|line| line.replace(',', " ")).collect()
 }
 
-/// Checksums of rows, keys and windows, by a Python that was written from the page: AES from its definition, BLAKE3 from PyPI.
+/// Checksums of rows, keys and windows, by a Python that follows the page: AES from its definition, BLAKE3 from PyPI.
 #[test]
 fn checksums_recomputed_outside_rust() {
     let python =
