@@ -567,7 +567,7 @@ fn structured_rows_do_not_collide() {
     let hashing = RowHashing::new(&Seed::default(), &["a", "b", "t"]);
     for (half, shift) in [("upper", 64), ("lower", 0)] {
         // By their first four bits, so that sorting needs little room of its own.
-        let mut parts: Vec<Vec<u64>> = vec![Vec::with_capacity(rows as usize / 16 + rows as usize / 400); 16];
+        let mut parts: Vec<Vec<u64>> = (0..16).map(|_| Vec::with_capacity(rows as usize / 16 + rows as usize / 400)).collect();
         for kind in 0..KINDS {
             for from in (0..each).step_by(8_192) {
                 let columns = structured(kind, from..(from + 8_192).min(each));
