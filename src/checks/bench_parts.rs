@@ -79,7 +79,6 @@ impl PairingPart {
             hashers: [hasher(Side::Original), hasher(Side::Backfill)],
             types: [schema.clone(), schema.clone()],
             columns: prepared.paired.len(),
-            narrow: prepared.identity(),
             ordered: Alignment::is_ordered(locality),
             sketch: (64, locality == Locality::Key),
             memory_bytes,
