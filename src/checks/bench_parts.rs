@@ -82,6 +82,7 @@ impl PairingPart {
             ordered: Alignment::is_ordered(locality),
             sketch: (64, locality == Locality::Key),
             memory_bytes,
+            lanes: 1,
         }))
     }
 
@@ -99,7 +100,7 @@ impl PairingPart {
             pieces.into_iter().for_each(|piece| drop(to.try_send(piece)));
             from
         });
-        let lane = Lane::new(self.0.clone()).run(readers).await?;
+        let lane = Lane::new(self.0.clone()).run(readers).await.map_err(|(_, error)| error)?;
         let mut left = LeftOver::new(self.0.clone());
         left.merge(lane)?;
         Ok(match left.remains()? {
