@@ -5,6 +5,8 @@
 //! [`catalogue`], run by [`run_checks()`]. No check reads rows, so no check costs a scan.
 
 mod align;
+#[doc(hidden)]
+pub mod bench_parts;
 mod buckets;
 pub mod catalogue;
 mod clock;
