@@ -83,6 +83,7 @@ impl PairingPart {
             sketch: (64, locality == Locality::Key),
             memory_bytes,
             lanes: 1,
+            pruned: true,
         }))
     }
 
