@@ -30,6 +30,9 @@ const UNITS: [(&str, i128); 9] = [
 ];
 
 impl Duration {
+    /// 24 hours.
+    pub const DAY: Self = Self(86_400_000_000_000);
+
     /// A length of so many nanoseconds, if that is positive.
     pub fn from_nanos(nanos: i128) -> Option<Self> {
         (nanos > 0).then_some(Self(nanos))
