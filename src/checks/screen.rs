@@ -29,10 +29,12 @@ use tokio::task::JoinSet;
 use super::align::{Alignment, Lane, LeftOver, Piece, Remains};
 use super::buckets::most_buckets;
 use super::clock::Clock;
+use super::extra::{Extra, ExtraPlan, Kept, settle_grids};
 use super::hashing::{Locality, SideHasher, Times};
 use super::reading::{Want, failed, fold_into, scan};
 use super::repeats::Repeats;
 use super::rules::rules_of;
+use super::sequences::Counter;
 use super::sketch::{ByHash, tag_of};
 use crate::domain::{
     Checksum, ColumnEncoder, Duration, ENCODING_VERSION, Instant, Mode, Seed, SequenceCoverage, Side, TimeCoverage, TimeSpan, Window,
@@ -72,6 +74,10 @@ pub struct Screened {
     pub(super) remains: Option<Remains>,
     /// Which keys may come more than once, where that was asked.
     pub(super) repeats: Option<Repeats>,
+    /// What was learned of the cadence of each series, where that was asked.
+    pub(super) learned: BTreeMap<Vec<u8>, super::ordered::Learned>,
+    /// The payload's number at the edges of holes in the offsets, where that was asked.
+    pub(super) payloads: BTreeMap<Vec<u8>, HashMap<i128, Option<i128>>>,
     /// What each pass cost so far.
     pub stages: Vec<StageRecord>,
     /// Where what was read does not agree with what the files say of themselves.
@@ -134,6 +140,10 @@ pub struct SeriesScreen {
     pub sequence: SequenceCoverage,
     /// Event time against sequence.
     pub(super) clock: Clock,
+    /// The counters one after another, where the sequence starts again.
+    pub(super) counters: Vec<Counter>,
+    /// What only some streams ask for.
+    pub(super) extra: Option<Box<Extra>>,
 }
 
 /// Sum of the rows of one series in one window.
@@ -196,6 +206,7 @@ struct Plan {
     digest: Option<DigestAlgorithm>,
     shower: Shower,
     max_samples: usize,
+    extra: Option<ExtraPlan>,
 }
 
 /// Reads every side once.
@@ -492,7 +503,7 @@ impl Pass<'_> {
             return all.collect();
         }
         let identity = prepared.identity();
-        let roles: Vec<usize> = prepared.time.iter().chain(&prepared.series).chain(&prepared.sequence).copied().collect();
+        let roles: Vec<usize> = prepared.roles();
         all.filter(|place| identity.contains(place) || roles.contains(place)).collect()
     }
 
@@ -577,6 +588,7 @@ fn plan(
         digest: stream.digest,
         shower: shower.clone(),
         max_samples: options.max_findings,
+        extra: ExtraPlan::of(prepared, opened.side),
     }
 }
 
@@ -818,7 +830,15 @@ impl Partial {
             self.coarsen_to(plan, rung_for(self.extent, self.rung, MOST_PARTIAL_WINDOWS));
         }
         let windowing = plan.time.and_then(|_| windowing_at(plan.window, plan.zone, self.rung));
-        let sequences = match plan.sequence {
+        if let Some(extra) = &plan.extra {
+            let look = extra.look(&plan.hasher, batch, times, windowing)?;
+            for row in 0..rows {
+                let Some(series) = self.series.get_mut(ids.as_ref().map_or(0, |ids| ids[row] as usize)) else { continue };
+                let SeriesScreen { extra, sequence, clock, null_sequences, .. } = &mut series.screen;
+                look.add(row, Kept { extra, sequence, clock, null_sequences });
+            }
+        }
+        let sequences = match plan.sequence.filter(|_| !plan.extra.as_ref().is_some_and(ExtraPlan::owns_numbers)) {
             Some(place) => Some(whole_numbers(&plan.hasher.canonicaliser.column(place, batch)?.0)?),
             None => None,
         };
@@ -1029,6 +1049,8 @@ impl SeriesScreen {
             window_extents: HashMap::new(),
             sequence: SequenceCoverage::default(),
             clock: Clock::default(),
+            counters: Vec::new(),
+            extra: None,
         }
     }
 
@@ -1042,7 +1064,8 @@ impl SeriesScreen {
     }
 
     fn merge(&mut self, other: Self) {
-        let Self { label: _, rows, null_times, null_sequences, windows, time, extent, window_extents, sequence, clock } = other;
+        let Self { label: _, rows, null_times, null_sequences, windows, time, extent, window_extents, sequence, clock, counters: _, extra } =
+            other;
         self.rows += rows;
         self.null_times += null_times;
         self.null_sequences += null_sequences;
@@ -1060,6 +1083,12 @@ impl SeriesScreen {
         }
         self.sequence.merge(sequence);
         self.clock.merge(clock);
+        if let Some(theirs) = extra {
+            match &mut self.extra {
+                Some(mine) => mine.merge(*theirs),
+                None => self.extra = Some(theirs),
+            }
+        }
     }
 }
 
@@ -1134,5 +1163,16 @@ fn finish(prepared: &Prepared, mut partials: Vec<Partial>) -> Screened {
             rules: std::mem::take(&mut partial.rules),
         });
     }
-    Screened { sides, windowing, remains: None, repeats: None, stages: Vec::new(), doubts: Vec::new() }
+    let mut screened = Screened {
+        sides,
+        windowing,
+        remains: None,
+        repeats: None,
+        learned: BTreeMap::new(),
+        payloads: BTreeMap::new(),
+        stages: Vec::new(),
+        doubts: Vec::new(),
+    };
+    settle_grids(prepared, &mut screened);
+    screened
 }

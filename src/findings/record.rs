@@ -80,6 +80,8 @@ pub struct StreamRecord {
     pub windows: RecordBatch,
     pub spans: RecordBatch,
     pub gaps: RecordBatch,
+    /// The edges at which a fill's backfill meets live data.
+    pub seams: RecordBatch,
     /// The coverage of each series, for the picture.
     pub extents: Vec<Extent>,
     pub elapsed_ms: u64,

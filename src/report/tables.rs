@@ -25,6 +25,7 @@ pub fn tables(run: &RunRecord) -> Result<Vec<(&'static str, RecordBatch)>, Arrow
         ("windows", by_stream(run, |stream| &stream.windows, &[])?),
         ("spans", by_stream(run, |stream| &stream.spans, &[])?),
         ("gaps", by_stream(run, |stream| &stream.gaps, &["judged"])?),
+        ("seams", by_stream(run, |stream| &stream.seams, &[])?),
         ("findings", findings_batch(findings)?),
     ])
 }

@@ -11,6 +11,7 @@ mod common;
 mod architecture;
 mod bad_input;
 mod checks_page;
+mod continuity;
 mod encoding;
 mod engine;
 mod fixtures;
