@@ -83,6 +83,20 @@ impl Clock {
         self.forget_if_too_many();
     }
 
+    /// Whether the numbers of two clocks that share a counter may fall from one to the other. Runs are enough to say that they do not: of two runs the one
+    /// that begins later begins higher, and the one that ends later ends higher.
+    pub(super) fn may_fall_to(&self, other: &Self) -> bool {
+        if self.lost || other.lost || self.settled.is_some() || other.settled.is_some() {
+            return true;
+        }
+        let mut runs: Vec<Run> = self.runs.iter().chain(&other.runs).copied().collect();
+        let falls = |pair: &[Run], end: fn(&Run) -> (i128, i128)| end(&pair[0]).0 < end(&pair[1]).0 && end(&pair[1]).1 < end(&pair[0]).1;
+        runs.sort_unstable_by_key(|run| run.first);
+        let begins_lower = runs.windows(2).any(|pair| falls(pair, |run| run.first));
+        runs.sort_unstable_by_key(|run| run.last);
+        begins_lower || runs.windows(2).any(|pair| falls(pair, |run| run.last))
+    }
+
     /// The falls; `None` where runs overlap in time, so that the rows themselves are needed.
     pub(super) fn falls(&self) -> Option<Vec<Fall>> {
         if let Some(falls) = &self.settled {

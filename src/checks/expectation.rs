@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use super::continuity::{Measure, Range};
 use super::screen::SeriesScreen;
-use crate::domain::{Bounds, Instant, Intervals, Profile, Side, Window, Windowing};
+use crate::domain::{Bounds, Expectation, Instant, Intervals, Profile, Side, Window, Windowing};
 use crate::job::{ContinuitySpec, Expect, Stream};
 
 /// Windows of a series that are looked at one by one at most.
@@ -185,10 +185,12 @@ impl SeriesProfile {
         Self { profile: Profile::learn(counts), windowing, rate: due.spec.false_alarms }
     }
 
-    /// What a window should hold, by how much of it is due and by its length: days of 23 and 25 hours are longer and shorter than others.
-    fn expected(&self, due: &Due<'_>, window: Window) -> Option<crate::domain::Expectation> {
-        let (share, _) = due.share(window);
-        let length = (window.end.0 - window.start.0) as f64 / self.windowing.width().nanos() as f64;
+    /// What a window should hold between two instants, by how much of it is due and by its length: days of 23 and 25 hours are shorter and longer than
+    /// others.
+    fn expected(&self, due: &Due<'_>, window: Window, from: i128, until: i128) -> Option<Expectation> {
+        let part = Window { start: window.start.max(Instant(from)), end: window.end.min(Instant(until)) };
+        let (share, _) = due.share(part);
+        let length = (part.end.0 - part.start.0).max(0) as f64 / self.windowing.width().nanos() as f64;
         self.profile.expected(hour_of(self.windowing, window), share * length)
     }
 
@@ -198,7 +200,7 @@ impl SeriesProfile {
         let mut known = Vec::new();
         let mut unknown = 0_i128;
         for window in windows_between(self.windowing, from, until) {
-            match self.expected(due, window) {
+            match self.expected(due, window, from, until) {
                 Some(expected) => known.push((window, expected)),
                 None => unknown += 1,
             }
@@ -210,7 +212,7 @@ impl SeriesProfile {
         if chance.exp() > self.rate {
             return None;
         }
-        let likely = |(_, expected): &&(Window, crate::domain::Expectation)| expected.chance_of_at_most(0) < 0.5;
+        let likely = |(_, expected): &&(Window, Expectation)| expected.chance_of_at_most(0) < 0.5;
         // Where no single window says it, the whole run does.
         let (first, last) = (known.iter().find(likely).or(known.first())?, known.iter().rfind(likely).or(known.last())?);
         let (start, end) = (first.0.start.0.max(from), last.0.end.0.min(until));
@@ -279,15 +281,17 @@ pub(super) fn low_windows(
                 }
             }
             // An empty window is part of a silence, which was judged as a whole.
-            Some(Expect::Profile) if rows > 0 => match profile.map(|profile| (profile, profile.expected(due, window))) {
-                Some((profile, Some(expected))) => {
-                    let chance = expected.chance_of_at_most(rows);
-                    if chance <= profile.rate {
-                        push("profile", expected.mean, Some(chance));
+            Some(Expect::Profile) if rows > 0 => {
+                match profile.map(|profile| (profile, profile.expected(due, window, window.start.0, window.end.0))) {
+                    Some((profile, Some(expected))) => {
+                        let chance = expected.chance_of_at_most(rows);
+                        if chance <= profile.rate {
+                            push("profile", expected.mean, Some(chance));
+                        }
                     }
+                    _ => unknown += 1,
                 }
-                _ => unknown += 1,
-            },
+            }
             _ => {}
         }
     }

@@ -63,22 +63,14 @@ pub async fn settle_sequences(
 
 /// Whether the falls of some sides together may be those of a counter that starts again.
 fn may_restart(screened: &Screened, sides: &[usize], key: &[u8]) -> bool {
-    let clocks = sides.iter().filter_map(|side| screened.sides[*side].series.get(key)).map(|series| &series.clock);
-    let falls = match sides {
-        [_] => clocks.clone().next().and_then(|clock| clock.falls()),
-        _ => clocks
-            .clone()
-            .cloned()
-            .reduce(|mut all, clock| {
-                all.merge(clock);
-                all
-            })
-            .and_then(|all| all.falls()),
-    };
-    match falls {
-        Some(falls) => falls.len() <= MOST_FALLS && falls.iter().any(|fall| fall.before.1 - fall.after.1 >= 2),
-        // Sides that overlap in time are looked at together.
-        None => true,
+    let clocks: Vec<_> = sides.iter().filter_map(|side| screened.sides[*side].series.get(key)).map(|series| &series.clock).collect();
+    let restarts = |falls: &[Fall]| falls.len() <= MOST_FALLS && falls.iter().any(|fall| fall.before.1 - fall.after.1 >= 2);
+    if clocks.iter().any(|clock| clock.falls().is_none_or(|falls| restarts(&falls))) {
+        return true;
+    }
+    match clocks.as_slice() {
+        [one, other] => one.may_fall_to(other),
+        _ => false,
     }
 }
 
@@ -104,6 +96,7 @@ async fn settle_counters(reader: &mut Reader<'_>, screened: &mut Screened, sides
         for side in sides {
             read.push(reader.read("counters", &prepared.sides[*side], &part, time, Some(sequence)).await?);
         }
+        let mut lost = 0;
         for (at, key) in part.series.iter().enumerate() {
             let held: Vec<&Vec<(i128, i128)>> = read.iter().map(|side| &side[at]).collect();
             let mut all: Vec<(i128, i128)> = held.iter().flat_map(|points| points.iter().copied()).collect();
@@ -129,8 +122,15 @@ async fn settle_counters(reader: &mut Reader<'_>, screened: &mut Screened, sides
                         counters[counter].numbers.add(number.div_euclid(step));
                     }
                 }
+                if counters.iter().any(|counter| counter.numbers.is_lost()) {
+                    lost += 1;
+                }
                 series.counters = counters;
             }
+        }
+        if lost > 0 {
+            let most = crate::domain::Coverage::MOST;
+            screened.doubts.push(format!("{lost} series have a counter with more than {most} gaps of the sequence: they were not judged"));
         }
     }
     Ok(())

@@ -142,10 +142,8 @@ pub struct Coverage {
     spans: BTreeMap<i128, (i128, u64)>,
     /// The span that took the last row, apart from the others and possibly overlapping them: nearly sorted data stays there.
     open: Option<Span>,
-    /// From the first number to the end, which stays known when the spans are lost.
-    extent: Option<(i128, i128)>,
-    rows: u64,
-    lost: bool,
+    /// From the first number to the end, once there were more spans than are kept.
+    lost: Option<Box<(i128, i128)>>,
 }
 
 impl Coverage {
@@ -154,7 +152,7 @@ impl Coverage {
 
     /// Nothing covered yet. Intervals at most `slack` apart will be one.
     pub fn new(slack: i128) -> Self {
-        Self { slack, spans: BTreeMap::new(), open: None, extent: None, rows: 0, lost: false }
+        Self { slack, spans: BTreeMap::new(), open: None, lost: None }
     }
 
     /// Adds an interval with its rows. Constant time while it falls into the one before, or next to it. True when it does not meet the one before.
@@ -175,19 +173,24 @@ impl Coverage {
     }
 
     fn close(&mut self) {
-        let Some(open) = self.open.take() else { return };
-        self.extent = Some(self.extent.map_or((open.from, open.until), |(from, until)| (from.min(open.from), until.max(open.until))));
-        self.rows += open.rows;
-        if !self.lost {
-            self.insert(open);
-            if self.spans.len() > Self::MOST {
-                self.lose();
-            }
+        if let Some(open) = self.open.take() {
+            self.take(open);
+        }
+    }
+
+    fn take(&mut self, span: Span) {
+        if let Some(extent) = &mut self.lost {
+            **extent = (extent.0.min(span.from), extent.1.max(span.until));
+            return;
+        }
+        self.insert(span);
+        if self.spans.len() > Self::MOST {
+            self.lose();
         }
     }
 
     fn lose(&mut self) {
-        self.lost = true;
+        self.lost = self.extent().map(Box::new);
         self.spans = BTreeMap::new();
     }
 
@@ -213,40 +216,36 @@ impl Coverage {
     pub fn merge(&mut self, mut other: Self) {
         self.close();
         other.close();
-        let Self { slack: _, spans, open: _, extent, rows, lost } = other;
-        self.rows += rows;
-        if let Some((from, until)) = extent {
-            self.extent = Some(self.extent.map_or((from, until), |mine| (mine.0.min(from), mine.1.max(until))));
-        }
-        if lost {
-            self.lose();
-        }
-        if !self.lost {
-            for (from, (until, rows)) in spans {
-                self.insert(Span { from, until, rows });
-            }
-            if self.spans.len() > Self::MOST {
+        let Self { slack: _, spans, open: _, lost } = other;
+        if let Some(extent) = lost {
+            if self.lost.is_none() {
                 self.lose();
             }
+            let mine = self.lost.get_or_insert(extent.clone());
+            **mine = (mine.0.min(extent.0), mine.1.max(extent.1));
+        }
+        for (from, (until, rows)) in spans {
+            self.take(Span { from, until, rows });
         }
     }
 
     /// True when there were more spans than are kept: what is covered must be collected otherwise.
     pub fn is_lost(&self) -> bool {
-        self.lost
+        self.lost.is_some()
     }
 
     /// From the first number that was added to the end of the last, also of a coverage that is lost.
     pub fn extent(&self) -> Option<(i128, i128)> {
-        match (self.extent, &self.open) {
-            (Some((from, until)), Some(open)) => Some((from.min(open.from), until.max(open.until))),
-            (extent, open) => extent.or(open.map(|open| (open.from, open.until))),
+        let open = self.open.map(|open| (open.from, open.until));
+        let closed = match &self.lost {
+            Some(extent) => Some(**extent),
+            // Spans do not overlap, so the last ends last.
+            None => self.spans.first_key_value().zip(self.spans.last_key_value()).map(|((from, _), (_, (until, _)))| (*from, *until)),
+        };
+        match (closed, open) {
+            (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
+            (a, b) => a.or(b),
         }
-    }
-
-    /// Rows that were added, also to a coverage that is lost.
-    pub fn rows(&self) -> u64 {
-        self.rows + self.open.map_or(0, |open| open.rows)
     }
 
     /// The spans in ascending order; none of a coverage that is lost.
@@ -455,15 +454,14 @@ impl SequenceCoverage {
 
     fn insert(&mut self, from: i128, until: i128) {
         // What the two have in common came again.
-        if !self.present.lost {
+        if !self.present.is_lost() {
             let before = self.present.spans.range(..=from).next_back().map(|(&start, &(end, _))| (start, end));
             let inside = self.present.spans.range(from + 1..until.max(from + 1)).map(|(&start, &(end, _))| (start, end));
             for (start, end) in before.into_iter().chain(inside).collect::<Vec<_>>() {
                 self.again.add(start.max(from), end.min(until), 1);
             }
         }
-        self.present.open = Some(Span { from, until, rows: 0 });
-        self.present.close();
+        self.present.take(Span { from, until, rows: 0 });
         self.forget_if_too_many();
     }
 
@@ -471,14 +469,14 @@ impl SequenceCoverage {
         if self.again.counts.len() > Coverage::MOST {
             self.present.lose();
         }
-        if self.present.lost {
+        if self.present.is_lost() {
             self.again = Repeats::default();
         }
     }
 
     /// True when there were more runs than are kept: the numbers must be collected otherwise.
     pub fn is_lost(&self) -> bool {
-        self.present.lost
+        self.present.is_lost()
     }
 
     /// From the first number to the end of the last, also of a coverage that is lost.

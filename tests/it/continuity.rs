@@ -579,3 +579,124 @@ fn more_spans_than_are_kept_are_collected_again_in_order() {
     assert_eq!(checks(&verified), BTreeSet::from(["gap", "sequence_gap", "bounds_inferred"]));
     assert_eq!(verified.table("spans").len(), 4);
 }
+
+/// Everything that the first pass keeps for these questions merges: the same findings for any order, split, number of threads and batch size.
+#[test]
+fn the_findings_are_the_same_however_the_run_is_cut() {
+    let mut rng = StdRng::seed_from_u64(17);
+    let start = at("2024-05-06T00:00:00Z");
+    let mut rows: Vec<String> = Vec::new();
+    for device in 0..3_i64 {
+        for n in 0..400_i64 {
+            // A counter of steps of three that starts again; some rows are late, some are gone, some numbers are off the steps.
+            if (60..70).contains(&n) || n % 97 == 13 {
+                continue;
+            }
+            let number = (n % 250) * 3 + i64::from(n == 333);
+            let late = if n % 41 == 5 { 2 * HOUR } else { 1_000_000 };
+            let time = start + n * 60_000_000 + device;
+            rows.push(format!("d{device},{},{},{number}", iso(time), iso(time + late)));
+        }
+    }
+    let job = r#"
+        [[stream]]
+        original = "data/*.csv"
+        key = ["device", "at"]
+        time = "at"
+        series = ["device"]
+        sequence = "n"
+        sequence_step = 3
+        cadence = "learn"
+        window = "1h"
+        bounds = { from = "2024-05-06T00:00:00Z", until = "2024-05-06T07:00:00Z" }
+        [stream.continuity]
+        expect = { rows = 59 }
+        ingest_time = "arrived"
+        grace = "30m"
+        calendar = { hours = "00:00-06:30" }
+        maintenance = [{ from = "2024-05-06T01:03:00Z", until = "2024-05-06T01:05:00Z" }]
+        "#;
+    let mut seen = BTreeSet::new();
+    for (threads, batch, files) in [("1", "8192", 1), ("3", "8192", 5), ("2", "7", 2), ("4", "64", 9)] {
+        rows.shuffle(&mut rng);
+        let case = Case::new();
+        for (index, part) in rows.chunks(rows.len().div_ceil(files)).enumerate() {
+            case.file(&format!("data/{index}.csv"), format!("device,at,arrived,n\n{}\n", part.join("\n")));
+        }
+        case.file("gapless.toml", job);
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_gapless"));
+        command.args(["verify", "--job", "gapless.toml", "--format", "json", "--threads", threads]);
+        command.current_dir(case.path("")).env("GAPLESS_BATCH_SIZE", batch);
+        let run = crate::support::finish(command, std::time::Duration::from_secs(120));
+        let summary: serde_json::Value = serde_json::from_str(&run.stdout).expect(&run.stderr);
+        let report = case.path(summary["report"].as_str().expect("a report"));
+        let findings = crate::support::read_findings(&report.join("findings.parquet"));
+        let kinds: BTreeSet<&str> = findings.iter().map(|finding| finding.check.as_str()).collect();
+        for check in
+            ["gap", "low_window", "late_row", "sequence_reset", "sequence_invalid", "sequence_gap", "cadence_learned", "window_pending"]
+        {
+            assert!(kinds.contains(check), "{check} is not in {kinds:?}");
+        }
+        let mut shown = findings.iter().map(|finding| format!("{finding:?}\n")).collect::<String>();
+        for table in ["gaps", "spans", "windows"] {
+            shown.push_str(&format!("{:?}\n", crate::support::read_table(&report.join(format!("{table}.parquet")))));
+        }
+        seen.insert(shown);
+    }
+    assert_eq!(seen.len(), 1, "the same findings to the byte");
+}
+
+/// Series that are listed, as text, as numbers, and in quotes.
+#[test]
+fn listed_series_are_compared_as_they_are_written() {
+    let case = Case::new();
+    case.file("data.csv", "device,site,at\n7,north,2024-05-06\n8,\"a, b\",2024-05-06\n9,south,2024-05-06\n");
+    case.file("list.csv", "site,note,device\nnorth,x,7\n\"a, b\",\"say \"\"hi\"\"\",8\nwest,,10\n");
+    let verified = case.verify(&["data.csv", "--key", "device", "--time", "at", "--series", "device,site", "--expect-series", "list.csv"]);
+    let missing: Vec<_> = verified.of("missing_series").iter().map(|f| f.series.clone().unwrap()).collect();
+    assert_eq!(missing, [r#"{"device":"10","site":"west"}"#]);
+    let unexpected: Vec<_> = verified.of("unexpected_series").iter().map(|f| f.series.clone().unwrap()).collect();
+    assert_eq!(unexpected, [r#"{"device":9,"site":"south"}"#]);
+    for (list, words) in
+        [("device\n7\n", "no column 'site'"), ("site,device\n", "lists no series"), ("site,device\nnorth\n", "1 cells under 2 columns")]
+    {
+        case.file("list.csv", list);
+        let run =
+            case.run(&["verify", "data.csv", "--key", "device", "--time", "at", "--series", "device,site", "--expect-series", "list.csv"]);
+        run.assert_error(2);
+        assert!(run.stderr.contains(words), "{}", run.stderr);
+    }
+}
+
+/// What cannot be meant is refused with the flag that said it.
+#[test]
+fn settings_that_cannot_be_meant_are_refused() {
+    let case = Case::new();
+    case.file("data.csv", "a,b,at\n1,1,2024-05-06\n");
+    for (flags, words) in [
+        (&["--expect", "profile"][..], "no window"),
+        (&["--window", "1h", "--expect", "rows=0"], "fewer than 0"),
+        (&["--window", "1h", "--expect", "like_original"], "needs two sides"),
+        (&["--window", "1h", "--expect", "often"], "'often' is not known"),
+        (&["--cadence", "learn", "--max-silence", "5m"], "a learned cadence"),
+        (&["--cadence", "1mo", "--max-silence", "5d"], "shorter than the cadence"),
+        (&["--cadence", "0mo"], "not a positive"),
+        (&["--sequence-step", "2"], "no sequence"),
+        (&["--sequence", "a", "--sequence-step", "0"], "not a step"),
+        (&["--sequence", "a,b", "--sequence-step", "2"], "every number of it"),
+        (&["--sequence", "a,b,at"], "one column, or two"),
+        (&["--sequence", "a", "--sequence-kind", "log"], "'log' is not known"),
+        (&["--sequence", "a", "--payload-sequence", "b"], "kafka_offset"),
+        (&["--sequence", "a", "--sequence-bounds", "5"], "no '/'"),
+        (&["--sequence", "a", "--sequence-bounds", "7/5"], "not before"),
+        (&["--maintenance", "2024-05-06/"], "two ends"),
+        (&["--grace", "soon"], "not a duration"),
+        (&["--ingest-time", "at"], "no window"),
+        (&["--ingest-time", "a", "--window", "1h"], "is a timestamp"),
+        (&["--payload-sequence", "at", "--sequence", "a", "--sequence-kind", "kafka_offset"], "whole number"),
+    ] {
+        let run = case.run(&[&["verify", "data.csv", "--key", "a", "--time", "at"], flags].concat());
+        run.assert_error(2);
+        assert!(run.stderr.contains(words), "{flags:?}: {}", run.stderr);
+    }
+}
