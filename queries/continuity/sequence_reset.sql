@@ -1,10 +1,11 @@
 -- id: sequence_reset
 -- summary: a counter that starts again
--- why: What was counted before and after it are two counters: each has its own gaps. Whether rows were lost at
---   the end of the old one cannot be seen from the numbers.
+-- why: What was counted before and after it are two counters, each with its own gaps. From the numbers alone nobody
+--   can tell a restart from a replay under new times, or say whether the old counter's last rows were lost.
 -- grain: range
--- severity: warn
--- repair: Check that the producer was restarted, and compare its last number with the one given here.
+-- severity: error
+-- repair: Check that the producer was restarted and what its last number was; then accept the finding, or lower it under
+--   [severity] where restarts are normal.
 -- reads: sequence_facts
 -- message: {side}: {series} starts again: {from_sequence} at {from_time}, {until_sequence} at {until_time}
 

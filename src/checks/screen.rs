@@ -51,8 +51,8 @@ use crate::staging::{Conversion, PairedColumn, Prepared, Shower};
 /// multiple of the one before, so that finer windows add up to coarser ones.
 const LADDER: [&str; 14] = ["1ms", "10ms", "100ms", "1s", "5s", "15s", "1m", "5m", "15m", "1h", "6h", "1d", "7d", "364d"];
 const MOST_DEFAULT_WINDOWS: i128 = 2_000;
-/// A partial state coarsens only beyond this, so that it never gets coarser than the whole.
-const MOST_PARTIAL_WINDOWS: i128 = 4_000;
+/// And into so many windows of all series together: many short series would else be a window a row.
+const MOST_SERIES_WINDOWS: i128 = 1_000_000;
 
 /// Batches that a reader may be ahead of the other side's. Some files must be decompressed a row group at a time, and the other reader should
 /// not stand still for so long.
@@ -707,6 +707,12 @@ fn windowing_at(window: Option<Duration>, zone: Tz, rung: usize) -> Option<Windo
     Windowing::new(width, zone).ok()
 }
 
+/// Into how many windows so many series are cut at most. A partial state may have twice as many: its rows and series are some of the whole's, so it never
+/// gets coarser.
+fn most_windows(series: usize) -> i128 {
+    (MOST_SERIES_WINDOWS / i128::try_from(series.max(1)).unwrap_or(i128::MAX)).clamp(1, MOST_DEFAULT_WINDOWS)
+}
+
 /// The first rung, from one on, that cuts an extent into at most so many windows.
 fn rung_for(extent: Option<(i128, i128)>, from: usize, most: i128) -> usize {
     let Some((first, last)) = extent else { return from };
@@ -827,7 +833,7 @@ impl Partial {
                 widen(&mut self.extent, first);
                 widen(&mut self.extent, last);
             }
-            self.coarsen_to(plan, rung_for(self.extent, self.rung, MOST_PARTIAL_WINDOWS));
+            self.coarsen_to(plan, rung_for(self.extent, self.rung, 2 * most_windows(self.series.len())));
         }
         let windowing = plan.time.and_then(|_| windowing_at(plan.window, plan.zone, self.rung));
         if let Some(extra) = &plan.extra {
@@ -1135,7 +1141,8 @@ fn finish(prepared: &Prepared, mut partials: Vec<Partial>) -> Screened {
             widen(&mut extent, last);
         }
     }
-    let rung = rung_for(extent, 0, MOST_DEFAULT_WINDOWS);
+    let series = partials.iter().map(|partial| partial.series.len()).max().unwrap_or(0);
+    let rung = rung_for(extent, 0, most_windows(series));
     let windowing = prepared.time.and_then(|_| windowing_at(stream.window, stream.time_zone, rung));
     let mut sides = Vec::new();
     for (opened, partial) in prepared.sides.iter().zip(&mut partials) {
