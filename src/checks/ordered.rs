@@ -90,7 +90,8 @@ async fn learn(reader: &mut Reader<'_>, prepared: &Prepared, screened: &mut Scre
         // A series that is too long to be held at once teaches stretch by stretch, and is read a second time for its spans.
         let mut stretched: BTreeSet<Vec<u8>> = BTreeSet::new();
         let known: BTreeSet<Vec<u8>> = steps.keys().cloned().collect();
-        let all = time_parts(screened, at, reader.room(), |_, _| true);
+        // Learning takes some three times the points themselves: their steps, and what deviates from them.
+        let all = time_parts(screened, at, reader.room() / 4, |_, _| true);
         for part in &all {
             if !part.is_whole() && part.series.iter().all(|key| known.contains(key)) {
                 stretched.extend(part.series.iter().cloned());
