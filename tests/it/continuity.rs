@@ -700,3 +700,31 @@ fn settings_that_cannot_be_meant_are_refused() {
         assert!(run.stderr.contains(words), "{flags:?}: {}", run.stderr);
     }
 }
+
+/// A series that cannot be held at once is learned from stretch by stretch, and comes to the same.
+#[test]
+fn a_long_series_is_learned_in_stretches() {
+    let start = at("2024-05-06T00:00:00Z");
+    let mut time = start;
+    let mut times = Vec::new();
+    for row in 0..120_000_i64 {
+        // Every two seconds, and from the middle on every second; three holes, one of them where nobody would cut.
+        time += if row < 60_000 { 2_000_000 } else { 1_000_000 };
+        if !(20_000..20_050).contains(&row) && !(59_000..59_003).contains(&row) && !(100_000..100_007).contains(&row) {
+            times.push(time);
+        }
+    }
+    let array = arrow::array::TimestampMicrosecondArray::from(times);
+    let case = Case::new();
+    case.parquet("data.parquet", &crate::support::batch(vec![("at", std::sync::Arc::new(array) as arrow::array::ArrayRef)]));
+    let mut seen = Vec::new();
+    for memory in ["16MiB", "1GiB"] {
+        let verified = case.verify(&["data.parquet", "--key", "at", "--time", "at", "--cadence", "learn", "--memory", memory]);
+        let changes: Vec<Option<i64>> = verified.of("cadence_changed").iter().map(|change| change.from_time).collect();
+        assert_eq!(changes.len(), 1, "{memory}");
+        let rows: Vec<Option<i64>> = verified.of("gap").iter().map(|gap| gap.rows).collect();
+        assert_eq!(rows, [Some(50), Some(3), Some(7)], "{memory}");
+        seen.push(ranges(&verified, "gap"));
+    }
+    assert_eq!(seen[0], seen[1]);
+}
