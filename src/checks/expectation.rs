@@ -170,13 +170,13 @@ fn windows_between(windowing: Windowing, from: i128, until: i128) -> impl Iterat
 }
 
 impl SeriesProfile {
-    /// From the counts of a series in windows that are whole, due, and outside the outage.
+    /// From the counts of a series in windows that are whole, due at least in part, and outside the outage.
     pub(super) fn learn(stream: &Stream, due: &Due<'_>, windowing: Windowing, series: &SeriesScreen) -> Self {
         let outage = stream.outage.map(|outage| (outage.from.map_or(i128::MIN, |at| at.0), outage.until.map_or(i128::MAX, |at| at.0)));
         let (from, until) = whole_windows(stream.bounds, windowing, series.extent).unwrap_or((0, 0));
         let healthy = windows_between(windowing, from, until).filter(|window| {
             let (share, judged) = due.share(*window);
-            share >= 1.0 && judged && outage.is_none_or(|(from, until)| window.end.0 <= from || until <= window.start.0)
+            share > 0.0 && judged && outage.is_none_or(|(from, until)| window.end.0 <= from || until <= window.start.0)
         });
         let counts = healthy.map(|window| {
             let rows = series.windows.get(&Some(window.start.0)).map_or(0, |sum| sum.checksum.rows);
@@ -185,13 +185,16 @@ impl SeriesProfile {
         Self { profile: Profile::learn(counts), windowing, rate: due.spec.false_alarms }
     }
 
-    /// What a window should hold between two instants, by how much of it is due and by its length: days of 23 and 25 hours are shorter and longer than
-    /// others.
+    /// What a window should hold between two instants. An hour of the week that is due in part has had rows in that part only. Windows that are due
+    /// wholly are expected to hold what their length says: days of 23 and 25 hours are shorter and longer than others.
     fn expected(&self, due: &Due<'_>, window: Window, from: i128, until: i128) -> Option<Expectation> {
         let part = Window { start: window.start.max(Instant(from)), end: window.end.min(Instant(until)) };
-        let (share, _) = due.share(part);
-        let length = (part.end.0 - part.start.0).max(0) as f64 / self.windowing.width().nanos() as f64;
-        self.profile.expected(hour_of(self.windowing, window), share * length)
+        let length = |window: Window| (window.end.0 - window.start.0).max(0) as f64;
+        let due_length = |window: Window| due.share(window).0 * length(window);
+        let whole = due_length(window);
+        let stretched = if whole < length(window) { 1.0 } else { length(window) / self.windowing.width().nanos() as f64 };
+        let share = if whole > 0.0 { due_length(part) / whole } else { 0.0 };
+        self.profile.expected(hour_of(self.windowing, window), share * stretched)
     }
 
     /// A run of empty windows is a gap if all of them together had so few rows by chance only at the stated rate. It begins and ends with windows that

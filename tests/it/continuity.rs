@@ -311,6 +311,41 @@ fn a_profile_tells_a_quiet_night_from_half_a_monday_morning() {
     assert_eq!(verified.verdict(), "incomplete");
 }
 
+/// Trading hours that begin in the middle of a window: what is due of it is what it has had.
+#[test]
+fn a_profile_goes_by_the_hours_that_are_due() {
+    let monday = at("2024-01-01T00:00:00Z");
+    let rows = |lost: Option<(i64, i64)>| {
+        let minutes = (0..8 * 7 * 1_440_i64).filter(|minute| minute / 1_440 % 7 < 5 && (570..960).contains(&(minute % 1_440)));
+        rows_at(
+            minutes
+                .map(|minute| monday + minute * 60_000_000)
+                .filter(|time| lost.is_none_or(|(from, until)| *time < from || *time >= until)),
+        )
+    };
+    let job_text = r#"
+        [[stream]]
+        original = "data.csv"
+        key = ["at"]
+        time = "at"
+        window = "1h"
+        bounds = { from = "2024-01-01", until = "2024-02-26" }
+        [stream.continuity]
+        expect = "profile"
+        calendar = { days = "mon-fri", hours = "09:30-16:00" }
+        "#;
+    let case = Case::new();
+    case.file("data.csv", rows(None));
+    job(&case, job_text).assert_pass();
+    let wednesday = at("2024-01-31T00:00:00Z");
+    case.file("data.csv", rows(Some((wednesday + 9 * HOUR, wednesday + 11 * HOUR))));
+    let verified = job(&case, job_text);
+    assert_eq!(shown(&ranges(&verified, "gap")), ["2024-01-31T09:30:00Z 2024-01-31T11:00:00Z"]);
+    assert_eq!(verified.of("low_window").len(), 0);
+    case.file("data.csv", rows(Some((wednesday + 13 * HOUR, wednesday + 13 * HOUR + HOUR * 2 / 3))));
+    assert_eq!(job(&case, job_text).of("low_window").len(), 1);
+}
+
 #[test]
 fn windows_are_held_against_the_original() {
     let case = Case::new();

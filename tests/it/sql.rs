@@ -94,6 +94,14 @@ impl Report {
                 gap("weather", "recovered", "open", "2026-05-01T07:00:00Z", "2026-05-01T08:00:00Z", 60),
             ],
         );
+        report.table(
+            "b",
+            "seams",
+            &[
+                json!({"stream": "weather", "series": "{\"origin\":\"JFK\"}", "edge": "begin", "kind": "exact", "live_time": "2026-05-01T03:00:00Z", "backfill_time": "2026-05-01T04:00:00Z"}),
+                json!({"stream": "weather", "series": "{\"origin\":\"JFK\"}", "edge": "end", "kind": "gap", "live_time": "2026-05-01T08:00:00Z", "backfill_time": "2026-05-01T06:00:00Z", "from_time": "2026-05-01T07:00:00Z", "until_time": "2026-05-01T08:00:00Z", "duration_ms": 3_600_000}),
+            ],
+        );
         let in_window = |hour: u32| json!({"window_start": format!("2026-05-01T0{hour}:00:00Z"), "window_end": format!("2026-05-01T0{}:00:00Z", hour + 1)});
         let merged = |a: Value, b: Value| {
             let mut all = a;
