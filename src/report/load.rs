@@ -33,7 +33,8 @@ pub fn load(report: &Path, entry: &RunEntry) -> Result<(RunRecord, StoredRun)> {
     for finding in read_findings(&entry.directory)? {
         findings.entry(finding.stream.clone()).or_default().push(finding);
     }
-    let tables = [table(&entry.directory, "windows")?, table(&entry.directory, "spans")?, table(&entry.directory, "gaps")?];
+    let read = |name: &str| table(&entry.directory, name);
+    let tables = [read("windows")?, read("spans")?, read("gaps")?, read("seams")?];
     let streams = json["streams"].as_array().ok_or_else(|| wrong("lists no streams"))?;
     let streams = streams
         .iter()
@@ -193,13 +194,13 @@ fn texts(value: &Value) -> Vec<String> {
     value.as_array().into_iter().flatten().filter_map(|text| text.as_str().map(str::to_string)).collect()
 }
 
-fn stream_of(json: &Value, findings: &mut BTreeMap<String, Vec<Finding>>, tables: &[RecordBatch; 3]) -> Option<StreamRecord> {
+fn stream_of(json: &Value, findings: &mut BTreeMap<String, Vec<Finding>>, tables: &[RecordBatch; 4]) -> Option<StreamRecord> {
     let instant = |value: &Value| value.as_str().and_then(|text| Instant::parse(text).ok());
     let bounds = |value: &Value| Bounds { from: instant(&value["from"]), until: instant(&value["until"]) };
     let text = |value: &Value| value.as_str().map(str::to_string);
     let name = text(&json["name"])?;
     let findings = findings.remove(&name).unwrap_or_default();
-    let [windows, spans, gaps] = tables.each_ref().map(|table| of_stream(table, &name));
+    let [windows, spans, gaps, seams] = tables.each_ref().map(|table| of_stream(table, &name));
     let mode = Mode::parse(json["mode"].as_str()?)?;
     let sides = Side::BOTH
         .into_iter()
@@ -282,6 +283,7 @@ fn stream_of(json: &Value, findings: &mut BTreeMap<String, Vec<Finding>>, tables
         windows,
         spans,
         gaps,
+        seams,
         extents,
         elapsed_ms: json["elapsed_ms"].as_u64().unwrap_or(0),
         name,
