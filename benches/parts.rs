@@ -283,6 +283,9 @@ mod pairing {
             time: Some(1),
             series: Vec::new(),
             sequence: None,
+            sequence_last: None,
+            payload: None,
+            ingest: None,
             schema_facts: Vec::new(),
         }
     }
