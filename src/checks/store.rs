@@ -12,6 +12,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, UInt32Array};
 use arrow::compute::{cast, concat_batches, take, take_record_batch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::error::ArrowError;
 use arrow::ipc::CompressionType;
 use arrow::ipc::reader::FileReader;
 use arrow::ipc::writer::{FileWriter, IpcWriteOptions};
@@ -167,7 +168,7 @@ impl Spilled {
                 let parts: Vec<&RecordBatch> = partition.buffer.iter().filter(|(of, _)| *of == side).map(|(_, batch)| batch).collect();
                 let Some(first) = parts.first() else { continue };
                 let schema: SchemaRef = first.schema();
-                let whole = concat_batches(&schema, parts).map_err(|e| Error::engine("spilling")(e.into()))?;
+                let whole = concat_batches(&schema, parts).and_then(own_buffers).map_err(|e| Error::engine("spilling")(e.into()))?;
                 let writer = match &mut partition.writers[side.index()] {
                     Some(writer) => writer,
                     none => {
@@ -186,6 +187,20 @@ impl Spilled {
         self.buffered = 0;
         Ok(())
     }
+}
+
+/// Views with nothing behind them but what they show: of rows that were taken from others, all that those others held would stay, and
+/// would be written to every file.
+fn own_buffer(column: ArrayRef) -> ArrayRef {
+    match column.data_type() {
+        DataType::Utf8View => Arc::new(column.as_string_view().gc()),
+        DataType::BinaryView => Arc::new(column.as_binary_view().gc()),
+        _ => column,
+    }
+}
+
+fn own_buffers(batch: RecordBatch) -> Result<RecordBatch, ArrowError> {
+    RecordBatch::try_new(batch.schema(), batch.columns().iter().cloned().map(own_buffer).collect())
 }
 
 /// The groups of a store, one after another.
@@ -265,12 +280,7 @@ pub(super) fn plain(batch: &RecordBatch, types: &Schema) -> Result<RecordBatch, 
     let mut columns = Vec::with_capacity(batch.num_columns());
     for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
         let shown = types.field_with_name(field.name())?;
-        let column: ArrayRef = match take(column, &all, None)? {
-            // What a view points at would stay as a whole.
-            column if column.data_type() == &DataType::Utf8View => Arc::new(column.as_string_view().gc()),
-            column if column.data_type() == &DataType::BinaryView => Arc::new(column.as_binary_view().gc()),
-            column => column,
-        };
+        let column = own_buffer(take(column, &all, None)?);
         columns.push(if column.data_type() == shown.data_type() { column } else { cast(&column, shown.data_type())? });
         fields.push(Field::new(field.name(), shown.data_type().clone(), true));
     }
