@@ -56,7 +56,7 @@ const MOST_SERIES_WINDOWS: i128 = 1_000_000;
 
 /// Batches that a reader may be ahead of the other side's. Some files must be decompressed a row group at a time, and the other reader should
 /// not stand still for so long.
-const BATCHES_AHEAD: usize = 12;
+const BATCHES_AHEAD: usize = 64;
 /// About so many bytes at most.
 const BYTES_AHEAD: usize = 24 << 20;
 
