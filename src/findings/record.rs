@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use arrow::record_batch::RecordBatch;
 
+use super::diagnosis::{DiagnosisRecord, IncidentRecord};
 use crate::domain::{Bounds, Finding, Instant, Mode, Severity, Side, Verdict};
 
 /// A whole run.
@@ -73,6 +74,9 @@ pub struct StreamRecord {
     pub windows: RecordBatch,
     pub spans: RecordBatch,
     pub gaps: RecordBatch,
+    /// What happened, the gravest first.
+    pub incidents: Vec<IncidentRecord>,
+    pub diagnoses: Vec<DiagnosisRecord>,
     /// The coverage of each series, for the picture.
     pub extents: Vec<Extent>,
     pub elapsed_ms: u64,
