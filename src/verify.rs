@@ -11,8 +11,7 @@ use datafusion::prelude::SessionContext;
 
 use crate::checks::{
     self, Continuity, Diagnosis, Findings, Localised, Outcome, RelationInput, Screened, catalogue, check_manifests, continuity, diagnose,
-    localise, relations,
-    rows_without_sequence, run_checks, screen, settle_clocks,
+    localise, relations, rows_without_sequence, run_checks, screen, settle_clocks,
 };
 use crate::domain::{Bounds, CHECKSUM_DEFINITION, Finding, Instant, Mode, Seed, Severity, Side, Verdict};
 use crate::error::{Error, Result, redacted};

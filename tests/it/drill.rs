@@ -138,13 +138,14 @@ struct Planted {
 struct Trial {
     original: Vec<Row>,
     backfill: Option<Vec<Row>>,
+    fill: bool,
     planted: Vec<Planted>,
 }
 
 const CAUSES: [&str; 6] = ["lost", "idle", "partial", "moved", "truncated", "duplicate_replay"];
 
 /// Plants one cause into the rows that are judged: those of the backfill, or of the one side.
-fn plant(stream: &Stream, cause: &'static str, single: bool, rng: &mut StdRng) -> Trial {
+fn plant(stream: &Stream, cause: &'static str, mode: &str, rng: &mut StdRng) -> Trial {
     let (times, numbers, labels) = (stream.times(), stream.numbers(), stream.series_of());
     let whole: Vec<Row> = (0..times.len()).map(|of| Row { of, time: times[of], number: numbers[of], filed: times[of] }).collect();
     let all: BTreeSet<String> = labels.iter().cloned().collect();
@@ -213,7 +214,8 @@ fn plant(stream: &Stream, cause: &'static str, single: bool, rng: &mut StdRng) -
             // The tail of one file that has another behind it.
             let last = stream.bounds.1.div_euclid(stream.file) * stream.file;
             let end = if flights { last } else { from.div_euclid(stream.file) * stream.file + stream.file };
-            let cut = if flights { end - rng.random_range(100 * MINUTE..300 * MINUTE) } else { end - rng.random_range(8 * MINUTE..50 * MINUTE) };
+            let cut =
+                if flights { end - rng.random_range(100 * MINUTE..300 * MINUTE) } else { end - rng.random_range(8 * MINUTE..50 * MINUTE) };
             (planted.from, planted.until) = (cut, end);
             judged.retain(|row| !(cut..end).contains(&row.time));
         }
@@ -223,9 +225,17 @@ fn plant(stream: &Stream, cause: &'static str, single: bool, rng: &mut StdRng) -
         }
         other => panic!("no cause {other}"),
     }
-    match single {
-        true => Trial { original: judged, backfill: None, planted: vec![planted] },
-        false => Trial { original, backfill: Some(judged), planted: vec![planted] },
+    let planted = vec![planted];
+    match mode {
+        "single" => Trial { original: judged, backfill: None, fill: false, planted },
+        "replica" => Trial { original, backfill: Some(judged), fill: false, planted },
+        _ => {
+            // The stretch and a margin are collected again, sometimes not quite to its end.
+            let (low, high) = (planted[0].from - 10 * MINUTE, planted[0].until);
+            let high = if rng.random_bool(0.5) { high + 10 * MINUTE } else { low + (high - low) * 2 / 3 };
+            let again = original.into_iter().filter(|row| (low..high).contains(&row.time)).collect();
+            Trial { original: judged, backfill: Some(again), fill: true, planted }
+        }
     }
 }
 
@@ -251,9 +261,12 @@ fn write(stream: &Stream, rows: &[Row], folder: &Path) {
         });
         let columns: Vec<(String, ArrayRef)> = columns.collect();
         let batch = batch(columns.iter().map(|(name, column)| (name.as_str(), column.clone())).collect());
-        let mut writer =
-            parquet::arrow::ArrowWriter::try_new(std::fs::File::create(folder.join(format!("{name}.parquet"))).unwrap(), batch.schema(), None)
-                .unwrap();
+        let mut writer = parquet::arrow::ArrowWriter::try_new(
+            std::fs::File::create(folder.join(format!("{name}.parquet"))).unwrap(),
+            batch.schema(),
+            None,
+        )
+        .unwrap();
         writer.write(&batch).unwrap();
         writer.close().unwrap();
     }
@@ -332,6 +345,9 @@ fn judge(stream: &Stream, trial: &Trial, key: &str, seed: u64) -> (BTreeSet<Gap>
         write(stream, backfill, &case.path("backfill"));
         args.push("backfill");
     }
+    if trial.fill {
+        args.extend(["--mode", "fill"]);
+    }
     args.extend(["--key", key, "--time", stream.time, "--series", stream.series, "--sequence", stream.sequence]);
     args.extend(["--window", &window, "--from", &from, "--until", &until]);
     if let Some(cadence) = &cadence {
@@ -347,30 +363,40 @@ fn judge(stream: &Stream, trial: &Trial, key: &str, seed: u64) -> (BTreeSet<Gap>
     }
     gaps_of(stream, "original", &trial.original, &extent, &mut expected);
     if let Some(backfill) = &trial.backfill {
-        gaps_of(stream, "backfill", backfill, &extent, &mut expected);
+        let both: Vec<Row> = trial.original.iter().chain(backfill).copied().collect();
+        let (whose, rows) = if trial.fill { ("recovered", &both) } else { ("backfill", backfill) };
+        gaps_of(stream, whose, rows, &extent, &mut expected);
     }
     let text = |row: &BTreeMap<String, Option<String>>, name: &str| row.get(name).cloned().flatten();
     let micros = |text: &str| -> i128 { (gapless::domain::Instant::parse(text).unwrap().0 + 999).div_euclid(1_000) };
     let mut found = BTreeSet::new();
+    let mut said_by_recovered: BTreeSet<Gap> = BTreeSet::new();
     for gap in run.table("gaps") {
         let kind = text(&gap, "kind").unwrap();
         let ends = match kind.as_str() {
             "time" => [text(&gap, "from_time"), text(&gap, "until_time")].map(|at| micros(&at.unwrap())),
             _ => [text(&gap, "from_sequence"), text(&gap, "until_sequence")].map(|at| at.unwrap().parse().unwrap()),
         };
-        found.insert((text(&gap, "side").unwrap(), text(&gap, "series").unwrap(), kind, ends[0], ends[1]));
+        let gap_of = (text(&gap, "side").unwrap(), text(&gap, "series").unwrap(), kind, ends[0], ends[1]);
+        if trial.fill && gap_of.0 == "original" && text(&gap, "status").as_deref() == Some("open") {
+            said_by_recovered.insert(gap_of.clone());
+        }
+        found.insert(gap_of);
     }
     let diagnoses = run.table("diagnoses");
     // Every gap is diagnosed, and so is every series that was hit.
     let undiagnosed: Vec<&Gap> = found
         .iter()
+        .filter(|gap| !said_by_recovered.contains(*gap))
         .filter(|(side, series, kind, from, until)| {
             !diagnoses.iter().any(|row| {
                 let ends = match kind.as_str() {
                     "time" => [text(row, "from_time"), text(row, "until_time")].map(|at| at.map(|at| micros(&at))),
                     _ => [text(row, "from_sequence"), text(row, "until_sequence")].map(|at| at.and_then(|at| at.parse().ok())),
                 };
-                text(row, "side").as_ref() == Some(side) && text(row, "series").as_ref() == Some(series) && ends == [Some(*from), Some(*until)]
+                text(row, "side").as_ref() == Some(side)
+                    && text(row, "series").as_ref() == Some(series)
+                    && ends == [Some(*from), Some(*until)]
             })
         })
         .collect();
@@ -426,21 +452,26 @@ fn planted_causes_are_diagnosed() {
     let (mut gaps_expected, mut gaps_found, mut trials) = (0, 0, 0);
     for seed in 0..seeds {
         for (which, cause) in CAUSES.iter().enumerate() {
-            for variant in 0..3 {
+            for variant in 0..4 {
                 let mut rng = StdRng::seed_from_u64(seed * 100 + which as u64 * 10 + variant);
-                let (stream, single) = match variant {
-                    0 => (departures(), false),
-                    1 => (readings(&mut rng), false),
+                let (stream, mode) = match variant {
+                    0 => (departures(), "replica"),
+                    1 => (readings(&mut rng), "replica"),
                     // One side alone knows of no other place where a row should stand.
                     _ if *cause == "moved" => continue,
-                    _ => (readings(&mut rng), true),
+                    2 => (readings(&mut rng), "single"),
+                    _ => (readings(&mut rng), "fill"),
                 };
-                let trial = plant(&stream, cause, single, &mut rng);
+                let trial = plant(&stream, cause, mode, &mut rng);
                 let key = stream.keys[rng.random_range(0..stream.keys.len())];
                 let (expected, found, told) = judge(&stream, &trial, key, seed);
                 let missed: Vec<&Gap> = expected.difference(&found).collect();
                 let invented: Vec<&Gap> = found.difference(&expected).collect();
-                assert!(missed.is_empty() && invented.is_empty(), "{} {cause} {seed}: missed {missed:?}, invented {invented:?}", stream.name);
+                assert!(
+                    missed.is_empty() && invented.is_empty(),
+                    "{} {cause} {seed}: missed {missed:?}, invented {invented:?}",
+                    stream.name
+                );
                 gaps_expected += expected.len();
                 gaps_found += found.len();
                 trials += 1;
@@ -575,14 +606,73 @@ fn planted_alterations_are_explained_and_found_where_they_are() {
     }
     let score = 1.0 - lost as f64 / planted as f64;
     let mut shown: Vec<String> = matrix.iter().map(|((word, said), count)| format!("{word:<12} {said:<12} {count}")).collect();
-    shown.push(format!(
-        "\n{planted} trials: transformation {:.1} %, slice {slices}, file {files}; no column too many",
-        score * 100.0
-    ));
+    shown.push(format!("\n{planted} trials: transformation {:.1} %, slice {slices}, file {files}; no column too many", score * 100.0));
     let shown = shown.join("\n");
     println!("{shown}");
     assert!(score >= 0.95 && slices == planted && files == planted, "{shown}");
     if seeds == 4 {
         insta::assert_snapshot!("drill_alterations", shown);
     }
+}
+
+/// Threads and batches are no part of the answer.
+#[test]
+fn the_same_rows_give_the_same_diagnosis() {
+    for (seed, cause) in CAUSES.iter().enumerate() {
+        let mut rng = StdRng::seed_from_u64(seed as u64 + 77);
+        let stream = readings(&mut rng);
+        let trial = plant(&stream, cause, "replica", &mut rng);
+        let case = Case::new();
+        write(&stream, &trial.original, &case.path("original"));
+        write(&stream, trial.backfill.as_ref().unwrap(), &case.path("backfill"));
+        let mut answers = Vec::new();
+        for (threads, batch, how) in [("1", "8192", "screen"), ("7", "31", "screen"), ("3", "1000", "full")] {
+            let output = std::process::Command::new(env!("CARGO_BIN_EXE_gapless"))
+                .current_dir(case.dir())
+                .env("GAPLESS_BATCH_SIZE", batch)
+                .args("verify original backfill --key id --time ts --series device --sequence seq --cadence 1m --format json".split(' '))
+                .args(["--threads", threads, "--verify", how, "--report", &format!("report-{threads}")])
+                .output()
+                .unwrap();
+            assert_eq!(output.status.code(), Some(1), "{cause}: {}", String::from_utf8_lossy(&output.stderr));
+            let output = std::process::Command::new(env!("CARGO_BIN_EXE_gapless"))
+                .current_dir(case.dir())
+                .args(["sql", "SELECT * EXCLUDE (run) FROM diagnoses; SELECT * EXCLUDE (run) FROM incidents", "--format", "json"])
+                .args(["--report", &format!("report-{threads}")])
+                .output()
+                .unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            answers.push(String::from_utf8(output.stdout).unwrap());
+        }
+        assert!(answers[0].contains(cause) && answers.iter().all(|answer| *answer == answers[0]), "{cause}");
+    }
+}
+
+/// Without `--no-diagnosis` there is a further pass, with it there is none; the findings are the same.
+#[test]
+fn the_diagnosis_can_be_left_out() {
+    let mut rng = StdRng::seed_from_u64(5);
+    let stream = readings(&mut rng);
+    let trial = plant(&stream, "lost", "replica", &mut rng);
+    let case = Case::new();
+    write(&stream, &trial.original, &case.path("original"));
+    write(&stream, trial.backfill.as_ref().unwrap(), &case.path("backfill"));
+    let args = "original backfill --key id --time ts --series device --cadence 1m".split(' ').collect::<Vec<_>>();
+    let with = case.verify(&args);
+    let without = case.verify(&[args.as_slice(), &["--no-diagnosis"]].concat());
+    let passes = |run: &super::support::Verified| {
+        run.stream()["stages"].as_array().unwrap().iter().filter(|stage| stage["stage"] == "diagnosis").count()
+    };
+    assert_eq!((passes(&with), passes(&without)), (2, 0));
+    assert_eq!(with.findings, without.findings);
+    assert!(!with.table("incidents").is_empty() && without.table("incidents").is_empty() && without.table("diagnoses").is_empty());
+    // What is whole is not read again.
+    let whole = case.verify(&[&["original", "original"], &args[2..], &["--until", "2024-03-01T16:00:00Z"]].concat());
+    assert_eq!((passes(&whole), whole.verdict()), (0, "pass"));
+    // The threshold decides between brief and persistent.
+    let class = |after: &str| {
+        let run = case.verify(&[args.as_slice(), &["--persistent-after", after]].concat());
+        run.stream()["incidents"][0]["class"].as_str().unwrap().to_string()
+    };
+    assert_eq!((class("1m"), class("10d")), ("persistent".to_string(), "brief".to_string()));
 }

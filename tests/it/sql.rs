@@ -712,8 +712,10 @@ fn history() -> Report {
             if of <= 10 {
                 incidents.push(incident("orders", "lost", &at(of, "03:00:00"), &at(of, "03:20:00")));
                 incidents.push(incident("orders", "partial", &at(of, "03:10:00"), &at(of, "03:30:00")));
-                gaps.push(json!({"stream": "orders", "side": "backfill", "kind": "time", "status": "open", "from_time": at(of, "03:00:00"),
-                                 "until_time": at(of, if day == of { "03:20:00" } else { "03:30:00" })}));
+                gaps.push(
+                    json!({"stream": "orders", "side": "backfill", "kind": "time", "status": "open", "from_time": at(of, "03:00:00"),
+                                 "until_time": at(of, if day == of { "03:20:00" } else { "03:30:00" })}),
+                );
             }
         }
         if day == 12 {
@@ -751,7 +753,9 @@ fn the_history_counts_an_interruption_once() {
     // The run of the 11th day speaks of the 11th and the 12th; the one before found the gap of the 10th, which lies outside.
     let changes = |run: &str| -> Vec<String> {
         let rows = report.rows(&["@gaps_since_previous_run", &format!("run={run}")]);
-        rows.iter().map(|row| format!("{} {} {}", row["change"].as_str().unwrap_or(""), row["as_of"].as_str().unwrap_or(""), row["from_time"])).collect()
+        rows.iter()
+            .map(|row| format!("{} {} {}", row["change"].as_str().unwrap_or(""), row["as_of"].as_str().unwrap_or(""), row["from_time"]))
+            .collect()
     };
     assert_eq!(
         changes("r05"),

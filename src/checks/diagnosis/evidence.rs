@@ -529,9 +529,10 @@ pub(super) async fn gather(
         evidence.content[at].sort_unstable();
         for (place, values) in sliced.into_iter().zip(merged.into_iter().flatten()) {
             let Some(values) = values else { continue };
-            let mut listed: Vec<(String, Tally)> = values.into_values().collect();
-            listed.sort_by(|a, b| a.0.cmp(&b.0));
-            evidence.slices[at].push((place, listed));
+            // By the bytes too: the text NULL and NULL itself are shown alike.
+            let mut listed: Vec<(Vec<u8>, (String, Tally))> = values.into_iter().collect();
+            listed.sort_by(|a, b| (&a.1.0, &a.0).cmp(&(&b.1.0, &b.0)));
+            evidence.slices[at].push((place, listed.into_iter().map(|(_, value)| value).collect()));
         }
         stages.extend(cost);
     }

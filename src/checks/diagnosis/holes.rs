@@ -186,8 +186,7 @@ impl Lines {
                 *timeless.entry((Subject::Repeats, Whose::One(fact.side), series)).or_default() += fact.rows;
             }
         }
-        let lines =
-            tracks.into_iter().map(|((family, whose, series), elements)| Line { family, series, whose, elements }).collect();
+        let lines = tracks.into_iter().map(|((family, whose, series), elements)| Line { family, series, whose, elements }).collect();
         Self { lines, timeless }
     }
 
@@ -271,12 +270,8 @@ pub(super) fn holes(prepared: &Prepared, lines: &Lines, evidence: &Evidence, mov
             let around = Edge { before: edge(*first).before, after: edge(*last).after, ..Edge::default() };
             into.push(hole(line, &gone, around, None, true));
         }
-        let runs: Vec<Lost> = rest
-            .iter()
-            .map(|(at, survivors)| {
-                Lost { rows: line.elements[*at].wrong().max(1), survivors_before: *survivors }
-            })
-            .collect();
+        let runs: Vec<Lost> =
+            rest.iter().map(|(at, survivors)| Lost { rows: line.elements[*at].wrong().max(1), survivors_before: *survivors }).collect();
         for stretch in stretches(&runs) {
             let places: Vec<usize> = rest[stretch.first..=stretch.last].iter().map(|(at, _)| *at).collect();
             let (Some(first), Some(last)) = (places.first(), places.last()) else { continue };
@@ -309,6 +304,7 @@ pub(super) fn holes(prepared: &Prepared, lines: &Lines, evidence: &Evidence, mov
         settle(prepared, evidence, moved, hole);
     }
     thin_along(&mut holes);
+    rest_of(&mut holes);
     holes.sort_by(|a, b| {
         let order = |hole: &Hole| (hole.from, hole.until, hole.numbers, hole.subject, hole.whose);
         order(a).cmp(&order(b)).then_with(|| names.labels[a.series].cmp(&names.labels[b.series]))
@@ -457,7 +453,8 @@ fn settle(prepared: &Prepared, evidence: &Evidence, moved: Option<&Shift>, hole:
             let names = Side::BOTH.map(|side| file_names(prepared, side));
             let files = |side: Side| (evidence.files[side.index()].as_slice(), names[side.index()].as_slice());
             // Only rows that the other side holds there say anything about its files.
-            let others = other.filter(|_| held > 0).map(files);
+            // In a fill a file of the same name holds something else.
+            let others = other.filter(|_| held > 0 && prepared.stream.mode == Mode::Replica).map(files);
             truncated(files(side), others, hole.series, &hole.edge, (from, until)).map(|cut| (side, cut))
         }
         _ => None,
@@ -469,14 +466,13 @@ fn settle(prepared: &Prepared, evidence: &Evidence, moved: Option<&Shift>, hole:
     };
     let jump = jump.filter(|_| hole.thinned.is_none());
     let numbers_lost = jump.map(|(before, after)| after - before - 1 - i128::from(own));
-    if held == 0 && hole.subject == Subject::Gap {
-        if let Some(missing) = numbers_lost.filter(|missing| *missing >= 0) {
-            hole.rows = u64::try_from(missing).unwrap_or(u64::MAX);
+    if hole.subject == Subject::Gap {
+        // A gap begins a cadence behind its last row, and a row that came early lies before that: its number is missing all the same.
+        let missing = numbers_lost.and_then(|missing| u64::try_from(missing).ok()).unwrap_or(0);
+        if held > 0 || numbers_lost.is_some_and(|missing| missing >= 0) {
+            hole.rows = held.max(missing);
             hole.exact = true;
         }
-    } else if hole.subject == Subject::Gap {
-        hole.rows = held;
-        hole.exact = true;
     }
     let mut said: Vec<String> = Vec::new();
     if let (true, Some(other)) = (held > 0, other) {
@@ -531,6 +527,27 @@ fn settle(prepared: &Prepared, evidence: &Evidence, moved: Option<&Shift>, hole:
     hole.evidence = said.join("; ");
 }
 
+/// What a fill left of a hole of the original has the cause of that hole.
+fn rest_of(holes: &mut [Hole]) {
+    let of_original: Vec<Hole> =
+        holes.iter().filter(|hole| hole.whose == Whose::One(Side::Original) && hole.status == "partly_filled").cloned().collect();
+    for hole in holes.iter_mut().filter(|hole| hole.whose == Whose::Recovered) {
+        let holds = |whole: &&Hole| {
+            whole.series == hole.series
+                && whole.from.is_some()
+                && (whole.from <= hole.from && hole.until <= whole.until || whole.numbers.is_some() && hole.numbers == whole.numbers)
+        };
+        if let Some(whole) = of_original.iter().find(holds)
+            && matches!(hole.cause, "lost" | "unknown")
+            && whole.cause != "unknown"
+        {
+            hole.cause = whole.cause;
+            hole.file.clone_from(&whole.file);
+            hole.evidence = format!("{}; it is what the backfill left of a hole of the original: {}", hole.evidence, whole.evidence);
+        }
+    }
+}
+
 /// A series of few rows that loses some while the others thin out is thinned out too: alone, its runs would be too few to tell.
 fn thin_along(holes: &mut [Hole]) {
     let thinned: Vec<(usize, Whose, i128, i128, u64)> = holes
@@ -580,8 +597,7 @@ fn settle_repeats(hole: &mut Hole) {
         }
         Some((once, again, _)) => {
             hole.cause = "duplicate_replay";
-            hole.evidence =
-                format!("{} of {} came again ({})", grouped(again), counted(once + again, "row"), percent(again, once + again));
+            hole.evidence = format!("{} of {} came again ({})", grouped(again), counted(once + again, "row"), percent(again, once + again));
         }
         None => {
             hole.cause = "duplicate_replay";

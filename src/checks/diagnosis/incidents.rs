@@ -71,9 +71,9 @@ fn incident(prepared: &Prepared, group: &Group<'_>, names: &SeriesNames) -> (Inc
     let total = names.labels.len();
     let global = series.len() == total;
     let length_of = group.from.zip(group.until).map(|(from, until)| until - from);
-    let class = length_of.filter(|_| first.subject != Subject::Repeats).map(|length| {
-        if length < prepared.stream.persistent_after.nanos() { "brief" } else { "persistent" }
-    });
+    let class = length_of
+        .filter(|_| first.subject != Subject::Repeats)
+        .map(|length| if length < prepared.stream.persistent_after.nanos() { "brief" } else { "persistent" });
     let kind = match (first.subject, moved) {
         (_, true) => "shift",
         (Subject::Repeats, _) => "repetition",
@@ -96,7 +96,8 @@ fn incident(prepared: &Prepared, group: &Group<'_>, names: &SeriesNames) -> (Inc
     let numbers = group.holes.iter().filter_map(|hole| hole.numbers);
     // Numbers of different series have nothing to do with each other.
     let numbers = (series.len() == 1).then(|| numbers.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))).flatten();
-    let gaps = group.holes.iter().flat_map(|hole| &hole.pieces).filter(|p| matches!(p.subject, Subject::Gap | Subject::SequenceGap)).count();
+    let gaps =
+        group.holes.iter().flat_map(|hole| &hole.pieces).filter(|p| matches!(p.subject, Subject::Gap | Subject::SequenceGap)).count();
     let record = IncidentRecord {
         incident: 0,
         kind,
@@ -214,10 +215,20 @@ fn message(
     };
     let outage = prepared.stream.outage.zip(group.from.zip(group.until)).and_then(|(outage, (from, until))| {
         let (start, end) = (outage.from.map_or(i128::MIN, |at| at.0), outage.until.map_or(i128::MAX, |at| at.0));
-        (from.max(start) < until.min(end)).then_some(if start <= from && until <= end { ", inside the known outage" } else { ", over the known outage" })
+        (from.max(start) < until.min(end)).then_some(if start <= from && until <= end {
+            ", inside the known outage"
+        } else {
+            ", over the known outage"
+        })
     });
-    let instance = if group.holes.len() > 1 && names.labels.len() > 1 { format!("; for instance {}", pairs(&names.labels[first.series])) } else { String::new() };
+    // The largest speaks for the others.
+    let largest = group.holes.iter().rev().max_by_key(|hole| hole.rows).copied().unwrap_or(first);
+    let instance = if group.holes.len() > 1 && names.labels.len() > 1 {
+        format!("; for instance {}", pairs(&names.labels[largest.series]))
+    } else {
+        String::new()
+    };
     let colon = if instance.is_empty() { ": " } else { ", " };
     let instance = if instance.is_empty() { colon.to_string() } else { format!("{instance}: ") };
-    format!("{what}{}{when}{status}{}{instance}{}", who(series, names), outage.unwrap_or_default(), first.evidence)
+    format!("{what}{}{when}{status}{}{instance}{}", who(series, names), outage.unwrap_or_default(), largest.evidence)
 }

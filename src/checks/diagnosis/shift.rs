@@ -123,7 +123,8 @@ pub(super) fn find(original: &[Content], backfill: &[Content], of_job: &[Tz]) ->
     };
     // A runner-up with nearly as many votes means that the values come again and again, and name no shift.
     let rival = ranked.iter().find(|(_, distance)| !distances.contains(distance)).map_or(0, |(votes, _)| *votes);
-    let enough = pairs.len() >= FEWEST_PAIRS && pairs.len() as u64 * 2 >= candidates && rival * 2 <= pairs.len() as u64;
+    let chosen: u64 = ranked.iter().filter(|(_, distance)| distances.contains(distance)).map(|(votes, _)| votes).sum();
+    let enough = chosen >= FEWEST_PAIRS as u64 && pairs.len() as u64 * 2 >= candidates && rival * 2 <= chosen;
     if !enough {
         return None;
     }

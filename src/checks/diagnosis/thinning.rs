@@ -24,8 +24,9 @@ pub(super) struct Stretch {
 
 /// Runs that make a thinning at least; fewer are holes of their own.
 const FEWEST_RUNS: usize = 5;
-/// Runs are linked where so many times the median distance, in rows, lies between them at most.
-const REACH: u64 = 8;
+/// Runs are linked where so many times the median distance, in rows, lies between them at most: further apart by accident in one of
+/// 30,000 pairs, whatever the share.
+const REACH: u64 = 16;
 
 /// Puts runs together that were thinned out, and leaves the others alone. Runs without survivors between them are one.
 pub(super) fn stretches(runs: &[Lost]) -> Vec<Stretch> {
@@ -46,7 +47,7 @@ pub(super) fn stretches(runs: &[Lost]) -> Vec<Stretch> {
     let mut distances: Vec<u64> = before.iter().skip(1).copied().collect();
     distances.sort_unstable();
     let median = distances.get(distances.len() / 2).copied().unwrap_or(0);
-    let reach = median.saturating_mul(REACH).max(8);
+    let reach = median.max(1).saturating_mul(REACH);
     let mut out: Vec<Stretch> = Vec::new();
     let mut start = 0;
     for at in 1..=joined.len() {
@@ -55,6 +56,24 @@ pub(super) fn stretches(runs: &[Lost]) -> Vec<Stretch> {
         }
         settle(&joined[start..at], &before[start..at], &mut out);
         start = at;
+    }
+    joined_again(out, runs)
+}
+
+/// Two thinnings with no more survivors between them than a run of survivors inside either may be long are one.
+fn joined_again(stretches: Vec<Stretch>, runs: &[Lost]) -> Vec<Stretch> {
+    let mut out: Vec<Stretch> = Vec::with_capacity(stretches.len());
+    for next in stretches {
+        if let Some(last) = out.last_mut().filter(|last| last.thinned && next.thinned) {
+            let between = runs.get(next.first).map_or(0, |run| run.survivors_before);
+            let (survivors, lost) = (last.survivors + next.survivors, last.lost + next.lost);
+            // The same bound, with the parts of the lost and the surviving rows exchanged.
+            if between <= longest_run(lost, survivors, next.last - last.first + 1) {
+                *last = Stretch { first: last.first, last: next.last, lost, survivors: survivors + between, thinned: true };
+                continue;
+            }
+        }
+        out.push(next);
     }
     out
 }

@@ -334,7 +334,12 @@ mod tests {
             (Class::Exact, &[("10.00", "11.50"), ("7.37", "8.48"), ("123.45", "141.97")], "factor", "multiplied by 1.15"),
             (Class::Float, &[("1.234", "1.23"), ("5.678", "5.68"), ("0.015", "0.02")], "rounded", "rounded to 2 digits"),
             (Class::Exact, &[("1.99", "1.00"), ("5.67", "5.00"), ("-3.50", "-3.00")], "cut", "cut to whole numbers"),
-            (Class::Float, &[("0.1", "0.10000000149011612"), ("0.7", "0.699999988079071"), ("2.3", "2.299999952316284")], "narrowed", "narrowed to 32 bits"),
+            (
+                Class::Float,
+                &[("0.1", "0.10000000149011612"), ("0.7", "0.699999988079071"), ("2.3", "2.299999952316284")],
+                "narrowed",
+                "narrowed to 32 bits",
+            ),
             (Class::Exact, &[("1", "0"), ("5", "0"), ("9", "0")], "overwritten", "overwritten by '0'"),
             (Class::Text, &[("a", "b"), ("a", "b"), ("a", "b")], "replaced", "'a' became 'b'"),
             (Class::Text, &[("Ab", "ab"), ("CD", "cd"), ("eF", "ef")], "case", "turned to lower case"),

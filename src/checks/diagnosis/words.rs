@@ -36,14 +36,8 @@ pub(super) fn percent(part: u64, whole: u64) -> String {
     }
 }
 
-const UNITS: [(i128, &str); 6] = [
-    (86_400_000_000_000, "d"),
-    (3_600_000_000_000, "h"),
-    (60_000_000_000, "min"),
-    (1_000_000_000, "s"),
-    (1_000_000, "ms"),
-    (1_000, "µs"),
-];
+const UNITS: [(i128, &str); 6] =
+    [(86_400_000_000_000, "d"), (3_600_000_000_000, "h"), (60_000_000_000, "min"), (1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "µs")];
 
 /// A length of time, its two largest units: `1 h 30 min`.
 pub(super) fn length(nanos: i128) -> String {
