@@ -165,6 +165,9 @@ fn parts(side: &SideScreen, room: u64) -> Vec<Part> {
     parts
 }
 
+/// Time and greatest number so far of a series, and the falls before.
+type Settled = (Option<(i128, i128)>, Vec<Fall>);
+
 /// What one reader has seen of a part.
 #[derive(Default)]
 struct Points {
@@ -192,7 +195,7 @@ pub async fn settle_clocks(
     columns.sort_unstable();
     columns.dedup();
     for (opened, side) in prepared.sides.iter().zip(sides) {
-        let mut settled: HashMap<Vec<u8>, (Option<(i128, i128)>, Vec<Fall>)> = HashMap::new();
+        let mut settled: HashMap<Vec<u8>, Settled> = HashMap::new();
         for part in parts(side, (options.memory_bytes / 4).max(1 << 20)) {
             progress.stage(&format!("ordering the sequence of {} {}", prepared.stream.name, opened.side), opened.rows_hint);
             let plan = scan(prepared, opened, &Want { columns: columns.clone(), bounded: options.shortcuts.statistics, ..Want::default() })

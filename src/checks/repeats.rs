@@ -102,7 +102,8 @@ pub(super) async fn repeated(
     let mut slices: u64 = 1;
     'again: loop {
         let mut tags: Vec<u64> = Vec::new();
-        for slice in 0..slices {
+        let count = slices;
+        for slice in 0..count {
             let mut candidates: Vec<u64> = Vec::new();
             let held = Arc::new(AtomicUsize::new(0));
             for opened in prepared.sides.iter().filter(|opened| repeats.counts(opened.side)) {

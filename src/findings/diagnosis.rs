@@ -1,5 +1,7 @@
 //! What happened: incidents, and the diagnoses that they rest on. The public tables `incidents` and `diagnoses`.
 
+use std::sync::Arc;
+
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 
@@ -41,7 +43,7 @@ pub struct DiagnosisRecord {
     pub subject: &'static str,
     pub cause: &'static str,
     pub side: &'static str,
-    pub series: Option<String>,
+    pub series: Option<Arc<str>>,
     pub column_name: Option<String>,
     pub value: Option<String>,
     pub file: Option<String>,
@@ -60,7 +62,7 @@ pub struct DiagnosisRecord {
     pub lift: Option<f64>,
     /// An upper bound of the chance that so many would fall into the slice by accident.
     pub p_bound: Option<f64>,
-    pub evidence: String,
+    pub evidence: Arc<str>,
 }
 
 impl DiagnosisRecord {
@@ -86,7 +88,7 @@ impl DiagnosisRecord {
             share: None,
             lift: None,
             p_bound: None,
-            evidence: String::new(),
+            evidence: Arc::from(""),
         }
     }
 }

@@ -508,8 +508,11 @@ fn planted_causes_are_diagnosed() {
     }
 }
 
+/// The new value of an old text and number.
+type Alter = Box<dyn Fn(&str, f64) -> Option<String>>;
+
 /// How the values of a column are altered: what must be said, and the new value of each old one.
-fn alteration(word: &str, rng: &mut StdRng) -> (&'static str, Box<dyn Fn(&str, f64) -> Option<String>>) {
+fn alteration(word: &str, rng: &mut StdRng) -> (&'static str, Alter) {
     let by = f64::from(rng.random_range(2..60_i32)) / 4.0;
     let own = move |f: fn(f64, f64) -> f64| Box::new(move |_: &str, value: f64| Some(f(value, by).to_string()));
     match word {

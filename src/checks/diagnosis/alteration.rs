@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use chrono_tz::Tz;
 
 use super::concentration::{Cut, Slice, WindowTally, concentrated};
-use super::evidence::{Evidence, FileSeen, Tally, Wrong};
+use super::evidence::{Evidence, FileSeen, Shown, Wrong};
 use super::holes::{SeriesNames, file_names};
 use super::shift::Shift;
 use super::transformation::{Class, Pair, explain};
@@ -61,7 +61,7 @@ impl Altered<'_> {
     fn slices(&self, wrong: Wrong, side: Side, leave_out: &BTreeSet<&str>) -> (Vec<Slice>, usize) {
         let at = side.index();
         let paired = &self.prepared.paired;
-        let columns: Vec<(String, Vec<(String, Tally)>)> = self.evidence.slices[at]
+        let columns: Vec<(String, Shown)> = self.evidence.slices[at]
             .iter()
             .map(|(place, values)| (paired[*place].name.clone(), values.clone()))
             .filter(|(name, _)| !leave_out.contains(name.as_str()))
@@ -148,7 +148,7 @@ impl Altered<'_> {
         diagnosis.value = Some(shift.name.clone());
         diagnosis.rows = Some(rows);
         diagnosis.of_rows = Some(shift.candidates);
-        diagnosis.evidence.clone_from(&shift.evidence);
+        diagnosis.evidence = shift.evidence.as_str().into();
         Some((record, vec![diagnosis]))
     }
 
@@ -224,7 +224,7 @@ impl Altered<'_> {
             diagnosis.share = Some(explained as f64 / count.max(1) as f64);
             diagnosis.from = of.iter().filter_map(|d| d.from).min();
             diagnosis.until = of.iter().filter_map(|d| d.until.or(d.from.map(|from| Instant(from.0 + 1)))).max();
-            diagnosis.evidence = format!("{}: {told}", counted(count, "value"));
+            diagnosis.evidence = format!("{}: {told}", counted(count, "value")).into();
             diagnoses.push(diagnosis);
         }
         columns.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(b.1)));
@@ -319,6 +319,7 @@ fn slice_record(slice: &Slice, looked_at: usize, side: Side, word: &str) -> Diag
         grouped(slice.all_rows),
         slice.lift(),
         grouped(looked_at as u64),
-    );
+    )
+    .into();
     diagnosis
 }

@@ -4,7 +4,7 @@
 //! into it by accident is bounded by exp(−D · KL(d/D ‖ n/N)): Hoeffding's bound (1963), which holds for draws without replacement
 //! too. The bound is multiplied by the number of slices that were looked at, since one of many is always the fullest.
 
-use super::evidence::{FileSeen, Tally, Wrong};
+use super::evidence::{FileSeen, Shown, Tally, Wrong};
 
 /// A slice is named where at least half of the differing rows lie in it.
 const SHARE: f64 = 0.5;
@@ -67,7 +67,7 @@ pub(super) type WindowTally = (i128, i128, u64, u64);
 /// The slices in which differing rows are over-represented, the most telling first, one for each column; and how many were looked at.
 pub(super) fn concentrated(
     wrong: Wrong,
-    columns: &[(String, Vec<(String, Tally)>)],
+    columns: &[(String, Shown)],
     files: &[(String, &FileSeen)],
     windows: &[WindowTally],
     total: Tally,

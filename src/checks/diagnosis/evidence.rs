@@ -134,11 +134,12 @@ pub(super) struct TrackSeen {
 }
 
 impl TrackSeen {
-    fn of(track: &Track) -> Self {
-        Self { edges: vec![Edge::default(); track.intervals.len()], between: vec![0; track.intervals.len() + 1] }
-    }
-
     fn add(&mut self, track: &Track, side: Side, point: Point) {
+        // A reader makes room for the tracks that it meets.
+        if self.edges.is_empty() {
+            self.edges.resize(track.intervals.len(), Edge::default());
+            self.between.resize(track.intervals.len() + 1, 0);
+        }
         let next = track.intervals.partition_point(|(_, until)| *until <= point.at);
         if track.intervals.get(next).is_some_and(|(from, _)| *from <= point.at) {
             self.edges[next].inside[side.index()] += 1;
@@ -159,6 +160,10 @@ impl TrackSeen {
     }
 
     fn merge(&mut self, other: Self) {
+        if self.edges.is_empty() {
+            *self = other;
+            return;
+        }
         for (mine, theirs) in self.edges.iter_mut().zip(other.edges) {
             theirs.before.into_iter().for_each(|point| mine.offer_before(point));
             theirs.after.into_iter().for_each(|point| mine.offer_after(point));
@@ -214,6 +219,8 @@ pub(super) struct Content {
 }
 
 type Values = HashMap<Vec<u8>, (String, Tally)>;
+/// The values of a column as they are shown, sorted, with their tallies.
+pub(super) type Shown = Vec<(String, Tally)>;
 
 /// What is asked of the pass.
 #[derive(Debug, Default)]
@@ -244,7 +251,7 @@ pub(super) struct Evidence {
     /// All rows of each side.
     pub(super) totals: [Tally; 2],
     /// For each side the columns that make slices: place, and the tallies of their values.
-    pub(super) slices: [Vec<(usize, Vec<(String, Tally)>)>; 2],
+    pub(super) slices: [Vec<(usize, Shown)>; 2],
     pub(super) content: [Vec<Content>; 2],
 }
 
@@ -287,7 +294,7 @@ impl Reader {
     fn state(&self) -> State {
         State {
             places: HashMap::default(),
-            tracks: self.questions.tracks.iter().map(TrackSeen::of).collect(),
+            tracks: vec![TrackSeen::default(); self.questions.tracks.len()],
             file: FileSeen::default(),
             slices: vec![Some(HashMap::new()); self.sliced.len()],
             content: Vec::new(),
@@ -376,7 +383,8 @@ impl Reader {
         for (slot, &place) in self.sliced.iter().enumerate() {
             let Some(values) = &mut state.slices[slot] else { continue };
             let column = self.column(place, batch)?;
-            let plain = RowConverter::new(vec![SortField::new(column.data_type().clone())])?.convert_columns(&[column.clone()])?;
+            let plain =
+                RowConverter::new(vec![SortField::new(column.data_type().clone())])?.convert_columns(std::slice::from_ref(&column))?;
             for (row, bytes) in plain.iter().enumerate() {
                 if let Some((_, tally)) = values.get_mut(bytes.as_ref()) {
                     tally.add(wrongs[row]);
@@ -435,7 +443,7 @@ pub(super) async fn gather(
     progress: &Progress,
 ) -> Result<(Evidence, Arc<Questions>, Vec<StageRecord>)> {
     let questions = Arc::new(questions);
-    let mut evidence = Evidence { tracks: questions.tracks.iter().map(TrackSeen::of).collect(), ..Evidence::default() };
+    let mut evidence = Evidence { tracks: vec![TrackSeen::default(); questions.tracks.len()], ..Evidence::default() };
     let mut stages = Vec::new();
     let mut tracks_of = vec![Vec::new(); questions.tracks.iter().map(|track| track.series + 1).max().unwrap_or(0)];
     for (at, track) in questions.tracks.iter().enumerate() {

@@ -190,6 +190,37 @@ impl Lines {
         Self { lines, timeless }
     }
 
+    /// Joins neighbouring rows until no more intervals are left than there is room for. What is joined is judged as one: survivors
+    /// inside are counted, and no longer where they lie.
+    pub(super) fn fit(&mut self, memory_bytes: u64, readers: usize) {
+        let room = memory_bytes / 8 / (readers as u64 + 1) / std::mem::size_of::<Edge>() as u64;
+        let size = |lines: &[Line]| lines.iter().map(|line| line.elements.len() as u64).sum::<u64>();
+        let mut before = u64::MAX;
+        while size(&self.lines) > room.max(1 << 10) && size(&self.lines) < before {
+            before = size(&self.lines);
+            for line in &mut self.lines {
+                let mut joined: Vec<Element> = Vec::with_capacity(line.elements.len() / 2 + 1);
+                let mut whole = true;
+                for element in line.elements.drain(..) {
+                    let row = matches!(element.subject, Subject::Rows | Subject::Repeats);
+                    match joined.last_mut() {
+                        Some(last) if !whole && row && last.subject == element.subject => {
+                            last.until = element.until;
+                            last.rows += element.rows;
+                            last.missed += element.missed;
+                            whole = true;
+                        }
+                        _ => {
+                            joined.push(element);
+                            whole = false;
+                        }
+                    }
+                }
+                line.elements = joined;
+            }
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.lines.is_empty() && self.timeless.is_empty()
     }
@@ -314,13 +345,13 @@ pub(super) fn holes(prepared: &Prepared, lines: &Lines, evidence: &Evidence, mov
 
 /// Which rows moved, by series and time.
 struct Went {
-    from: HashMap<(usize, i128), u64>,
-    to: HashMap<(usize, i128), u64>,
+    from: BTreeMap<(usize, i128), u64>,
+    to: BTreeMap<(usize, i128), u64>,
 }
 
 impl Went {
     fn new(moved: Option<&Shift>) -> Self {
-        let mut went = Self { from: HashMap::new(), to: HashMap::new() };
+        let mut went = Self { from: BTreeMap::new(), to: BTreeMap::new() };
         for (series, from, to) in moved.iter().flat_map(|shift| &shift.pairs) {
             let series = series.unwrap_or(0);
             *went.from.entry((series, *from)).or_default() += 1;
@@ -339,14 +370,8 @@ impl Went {
         if times.is_empty() {
             return false;
         }
-        let rows: u64 = match element.subject {
-            Subject::Rows => times.get(&(line.series, element.from)).copied().unwrap_or(0),
-            _ => times
-                .iter()
-                .filter(|((series, at), _)| *series == line.series && element.from <= *at && *at < element.until)
-                .map(|(_, rows)| rows)
-                .sum(),
-        };
+        let inside = times.range((line.series, element.from)..(line.series, element.until));
+        let rows: u64 = inside.map(|(_, rows)| rows).sum();
         rows > 0 && rows * 2 >= element.missed
     }
 }
@@ -408,11 +433,13 @@ fn join_numbers(holes: &mut Vec<Hole>, numbered: Vec<Hole>) {
         let before = gap.edge.before.and_then(|point| point.time);
         let after = gap.edge.after.and_then(|point| point.time);
         let places = by_series.get(&(gap.series, gap.whose)).map_or(&[][..], Vec::as_slice);
+        // Holes of a series do not overlap, so the first that ends behind the row before the numbers is the only one that can hold them.
         // Numbers at the head or the tail of a stream are bounded on one side only.
-        let found = places.iter().copied().find(|at| {
-            let (from, until) = (holes[*at].from.unwrap_or(i128::MIN), holes[*at].until.unwrap_or(i128::MAX));
-            before.is_none_or(|before| before < until) && after.is_none_or(|after| after >= from) && (before, after) != (None, None)
-        });
+        let next = places.partition_point(|at| holes[*at].until.zip(before).is_some_and(|(until, before)| until <= before));
+        let found = places
+            .get(next)
+            .copied()
+            .filter(|at| after.is_none_or(|after| holes[*at].from.is_some_and(|from| from <= after)) && (before, after) != (None, None));
         match found {
             Some(at) => {
                 let hole = &mut holes[at];
@@ -529,18 +556,16 @@ fn settle(prepared: &Prepared, evidence: &Evidence, moved: Option<&Shift>, hole:
 
 /// What a fill left of a hole of the original has the cause of that hole.
 fn rest_of(holes: &mut [Hole]) {
-    let of_original: Vec<Hole> =
-        holes.iter().filter(|hole| hole.whose == Whose::One(Side::Original) && hole.status == "partly_filled").cloned().collect();
-    for hole in holes.iter_mut().filter(|hole| hole.whose == Whose::Recovered) {
-        let holds = |whole: &&Hole| {
-            whole.series == hole.series
-                && whole.from.is_some()
-                && (whole.from <= hole.from && hole.until <= whole.until || whole.numbers.is_some() && hole.numbers == whole.numbers)
-        };
-        if let Some(whole) = of_original.iter().find(holds)
-            && matches!(hole.cause, "lost" | "unknown")
-            && whole.cause != "unknown"
-        {
+    let mut of_original: BTreeMap<usize, Vec<Hole>> = BTreeMap::new();
+    for hole in holes.iter().filter(|hole| hole.whose == Whose::One(Side::Original) && hole.status == "partly_filled") {
+        of_original.entry(hole.series).or_default().push(hole.clone());
+    }
+    of_original.values_mut().for_each(|holes| holes.sort_by_key(|hole| hole.from));
+    for hole in holes.iter_mut().filter(|hole| hole.whose == Whose::Recovered && hole.from.is_some()) {
+        let Some(wholes) = of_original.get(&hole.series) else { continue };
+        let next = wholes.partition_point(|whole| whole.from <= hole.from);
+        let Some(whole) = next.checked_sub(1).and_then(|at| wholes.get(at)).filter(|whole| hole.until <= whole.until) else { continue };
+        if matches!(hole.cause, "lost" | "unknown") && whole.cause != "unknown" {
             hole.cause = whole.cause;
             hole.file.clone_from(&whole.file);
             hole.evidence = format!("{}; it is what the backfill left of a hole of the original: {}", hole.evidence, whole.evidence);
@@ -550,17 +575,21 @@ fn rest_of(holes: &mut [Hole]) {
 
 /// A series of few rows that loses some while the others thin out is thinned out too: alone, its runs would be too few to tell.
 fn thin_along(holes: &mut [Hole]) {
-    let thinned: Vec<(usize, Whose, i128, i128, u64)> = holes
+    let mut thinned: Vec<(usize, Whose, i128, i128, u64)> = holes
         .iter()
         .filter_map(|hole| {
             let (survivors, lost, runs) = hole.thinned.filter(|_| hole.cause == "partial")?;
             Some((hole.series, hole.whose, hole.from?, hole.until?, longest_run(survivors, lost, runs)))
         })
         .collect();
+    thinned.sort_by_key(|(series, _, start, ..)| (*start, *series));
+    let longest_of_all = thinned.iter().map(|(_, _, start, end, _)| end - start).max().unwrap_or(0);
     for hole in holes.iter_mut().filter(|hole| hole.cause == "lost") {
         let (Some(from), Some(until)) = (hole.from, hole.until) else { continue };
-        let along: std::collections::BTreeSet<usize> = thinned
-            .iter()
+        // Only stretches that begin so near can hold it.
+        let near = thinned.partition_point(|(_, _, start, ..)| *start < from - 2 * longest_of_all);
+        let nearby = thinned[near..].iter().take_while(|(_, _, start, ..)| *start <= from + longest_of_all);
+        let along: std::collections::BTreeSet<usize> = nearby
             .filter(|(series, whose, start, end, longest)| {
                 let slack = (end - start) / 5;
                 let inside = start - slack <= from && until <= end + slack;

@@ -1,5 +1,7 @@
 //! Holes that coincide across series are one incident.
 
+use std::sync::Arc;
+
 use super::holes::{Hole, SeriesNames, Subject};
 use super::words::{counted, length, percent, range};
 use crate::checks::continuity::Whose;
@@ -43,20 +45,28 @@ fn side_word(whose: Whose) -> &'static str {
 pub(super) fn incidents(prepared: &Prepared, holes: &[Hole], names: &SeriesNames) -> Vec<(IncidentRecord, Vec<DiagnosisRecord>)> {
     let mut groups: Vec<Group<'_>> = Vec::new();
     // Holes come in order of time, so that a group can only be joined by what begins before it ends.
+    let mut open: Vec<usize> = Vec::new();
     for hole in holes {
-        let same = |group: &&mut Group<'_>| {
+        open.retain(|at| {
+            groups[*at].holes[0].cause == "moved" || groups[*at].until.is_none_or(|until| hole.from.is_none_or(|from| from < until))
+        });
+        let same = |group: &Group<'_>| {
             group.holes.first().is_some_and(|first| {
                 let alike = first.cause == hole.cause && (first.subject == Subject::Repeats) == (hole.subject == Subject::Repeats);
                 alike && (hole.cause == "moved" || first.whose == hole.whose && first.status == hole.status)
             }) && group.holds(hole)
         };
-        match groups.iter_mut().rev().find(same) {
-            Some(group) => {
+        match open.iter().rev().copied().find(|at| same(&groups[*at])) {
+            Some(at) => {
+                let group = &mut groups[at];
                 group.from = group.from.min(hole.from);
                 group.until = group.until.max(hole.until);
                 group.holes.push(hole);
             }
-            None => groups.push(Group { holes: vec![hole], from: hole.from, until: hole.until }),
+            None => {
+                open.push(groups.len());
+                groups.push(Group { holes: vec![hole], from: hole.from, until: hole.until });
+            }
         }
     }
     groups.iter().map(|group| incident(prepared, group, names)).collect()
@@ -121,9 +131,11 @@ fn incident(prepared: &Prepared, group: &Group<'_>, names: &SeriesNames) -> (Inc
     };
     let mut diagnoses = Vec::new();
     for hole in &group.holes {
+        // Many pieces share them.
+        let (label, evidence): (Arc<str>, Arc<str>) = (Arc::from(names.labels[hole.series].as_str()), Arc::from(hole.evidence.as_str()));
         for piece in &hole.pieces {
             let mut diagnosis = DiagnosisRecord::new(0, piece.subject.as_str(), hole.cause, side_word(hole.whose));
-            diagnosis.series = Some(names.labels[hole.series].clone());
+            diagnosis.series = Some(label.clone());
             diagnosis.file.clone_from(&hole.file);
             diagnosis.from = piece.from.map(Instant);
             diagnosis.until = piece.until.map(Instant);
@@ -131,7 +143,7 @@ fn incident(prepared: &Prepared, group: &Group<'_>, names: &SeriesNames) -> (Inc
             diagnosis.until_sequence = piece.numbers.map(|(_, until)| until);
             diagnosis.rows = Some(piece.rows);
             diagnosis.of_rows = Some(hole.rows);
-            diagnosis.evidence.clone_from(&hole.evidence);
+            diagnosis.evidence = evidence.clone();
             join_run(&mut diagnoses, diagnosis);
         }
     }

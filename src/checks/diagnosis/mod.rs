@@ -115,6 +115,10 @@ pub async fn diagnose(
     progress: &Progress,
 ) -> Result<Diagnosis> {
     let Findings { prepared, screened, localised, continuity } = found;
+    let repeats = continuity.sequences.iter().any(|fact| fact.kind == "duplicate");
+    if continuity.gaps.is_empty() && localised.differences.is_empty() && !repeats {
+        return Ok(Diagnosis::default());
+    }
     let mut names = SeriesNames::default();
     let mut by_key: Vec<(&Vec<u8>, usize)> = Vec::new();
     for side in &screened.sides {
@@ -122,7 +126,8 @@ pub async fn diagnose(
             by_key.push((key, names.add(&series.label)));
         }
     }
-    let lines = Lines::new(prepared, continuity, localised, &mut names);
+    let mut lines = Lines::new(prepared, continuity, localised, &mut names);
+    lines.fit(options.memory_bytes, options.threads);
     let mut keys: [HashMap<Vec<u8>, u8>; 2] = [HashMap::new(), HashMap::new()];
     let mut slices = [false; 2];
     for difference in &localised.differences {

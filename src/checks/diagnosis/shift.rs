@@ -43,6 +43,9 @@ const ZONES: [Tz; 17] = [
     Tz::Africa__Johannesburg,
 ];
 
+/// Rows of either side by their values: series and time.
+type Groups = BTreeMap<u128, [Vec<(Option<usize>, i128)>; 2]>;
+
 /// A shift that explains differing rows.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Shift {
@@ -83,7 +86,7 @@ fn zones(pairs: &[(Option<usize>, i128, i128)], of_job: &[Tz]) -> Option<String>
 
 /// Finds the shift that most of the rows follow.
 pub(super) fn find(original: &[Content], backfill: &[Content], of_job: &[Tz]) -> Option<Shift> {
-    let mut groups: BTreeMap<u128, [Vec<(Option<usize>, i128)>; 2]> = BTreeMap::new();
+    let mut groups: Groups = BTreeMap::new();
     for (side, rows) in [original, backfill].into_iter().enumerate() {
         for row in rows {
             groups.entry(row.group).or_default()[side].push((row.series, row.time));
@@ -164,7 +167,7 @@ fn cancel(mine: &mut Vec<(Option<usize>, i128)>, theirs: &mut Vec<(Option<usize>
 }
 
 /// The rows that stand at one of the distances, each row used once.
-fn pairs_at(groups: &BTreeMap<u128, [Vec<(Option<usize>, i128)>; 2]>, distances: &[i128]) -> Vec<(Option<usize>, i128, i128)> {
+fn pairs_at(groups: &Groups, distances: &[i128]) -> Vec<(Option<usize>, i128, i128)> {
     let mut pairs = Vec::new();
     for [mine, theirs] in groups.values() {
         let mut free: BTreeMap<i128, usize> = BTreeMap::new();

@@ -324,7 +324,8 @@ mod tests {
 
     #[test]
     fn each_transformation_is_named() {
-        let cases: [(Class, &[(&str, &str)], &str, &str); 18] = [
+        type Case<'a> = (Class, &'a [(&'a str, &'a str)], &'a str, &'a str);
+        let cases: [Case<'_>; 18] = [
             (Class::Exact, &[("1", "101"), ("5", "105"), ("-7", "93")], "offset", "+100 added"),
             (Class::Exact, &[("1.50", "1.25"), ("5.00", "4.75"), ("7.25", "7.00")], "offset", "−0.25 added"),
             (Class::Float, &[("0.1", "0.30000000000000004"), ("0.5", "0.7"), ("1.0", "1.2")], "offset", "+0.2 added"),
