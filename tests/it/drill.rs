@@ -679,3 +679,20 @@ fn the_diagnosis_can_be_left_out() {
     };
     assert_eq!((class("1m"), class("10d")), ("persistent".to_string(), "brief".to_string()));
 }
+
+/// A list that was cut never makes a count exact.
+#[test]
+fn a_cut_list_is_no_exact_count() {
+    let mut rng = StdRng::seed_from_u64(9);
+    let stream = readings(&mut rng);
+    let trial = plant(&stream, "lost", "replica", &mut rng);
+    let case = Case::new();
+    write(&stream, &trial.original, &case.path("original"));
+    write(&stream, trial.backfill.as_ref().unwrap(), &case.path("backfill"));
+    let whole = case.verify(&["original", "backfill", "--key", "id", "--time", "ts", "--series", "device"]);
+    let cut = case.verify(&["original", "backfill", "--key", "id", "--time", "ts", "--series", "device", "--max-findings", "3"]);
+    let first = |run: &super::support::Verified| run.stream()["incidents"][0].clone();
+    assert_eq!((first(&whole)["rows_exact"].as_bool(), first(&whole)["rows"].as_i64()), (Some(true), whole.count("missing_keys")));
+    assert_eq!(first(&cut)["rows_exact"].as_bool(), Some(false));
+    assert!(first(&cut)["message"].as_str().unwrap().starts_with("about "), "{}", first(&cut));
+}

@@ -75,6 +75,8 @@ struct Element {
     status: &'static str,
     /// Rows that the comparison misses inside a gap.
     missed: u64,
+    /// There are more such rows than are listed.
+    cut: bool,
 }
 
 impl Element {
@@ -119,6 +121,15 @@ pub(super) struct Lines {
     timeless: BTreeMap<(Subject, Whose, usize), u64>,
 }
 
+/// Classes of differences of which not all are listed.
+fn cut_classes(localised: &Localised) -> std::collections::BTreeSet<&'static str> {
+    let mut listed: BTreeMap<&'static str, u64> = BTreeMap::new();
+    localised.differences.iter().for_each(|difference| *listed.entry(difference.class).or_default() += 1);
+    let mut found: BTreeMap<&'static str, u64> = BTreeMap::new();
+    localised.found.iter().for_each(|((class, ..), count)| *found.entry(class).or_default() += count);
+    found.into_iter().filter(|(class, count)| listed.get(class).is_some_and(|listed| listed < count)).map(|(class, _)| class).collect()
+}
+
 /// The side that lacks what a difference says, or holds it twice.
 fn owner(difference: &Difference) -> Option<(Subject, Whose)> {
     match (difference.class, difference.kind, difference.side) {
@@ -151,13 +162,19 @@ impl Lines {
                 exact: subject == Subject::SequenceGap,
                 status: gap.status,
                 missed: 0,
+                cut: false,
             });
         }
         tracks.values_mut().for_each(|elements| elements.sort_by_key(|element| element.from));
         let mut rows: BTreeMap<(Subject, Whose, usize), BTreeMap<i128, u64>> = BTreeMap::new();
         let mut timeless = BTreeMap::new();
+        let cut = cut_classes(localised);
+        let mut incomplete: std::collections::BTreeSet<(Family, Whose)> = std::collections::BTreeSet::new();
         for difference in &localised.differences {
             let Some((subject, whose)) = owner(difference) else { continue };
+            if cut.contains(difference.class) {
+                incomplete.insert((subject.family(), whose));
+            }
             let series = names.add(&difference.series);
             let Some(at) = difference.from else {
                 *timeless.entry((subject, whose, series)).or_default() += difference.rows;
@@ -174,10 +191,19 @@ impl Lines {
             *rows.entry((subject, whose, series)).or_default().entry(at.0).or_default() += difference.rows;
         }
         for ((subject, whose, series), times) in rows {
-            let element = |(from, rows)| Element { subject, from, until: from + 1, rows, exact: true, status: "open", missed: rows };
+            let element =
+                |(from, rows)| Element { subject, from, until: from + 1, rows, exact: true, status: "open", missed: rows, cut: false };
             let track = tracks.entry((subject.family(), whose, series)).or_default();
             track.extend(times.into_iter().map(element));
             track.sort_by_key(|element| element.from);
+        }
+        // Where the list of differences was cut, there are more rows than are listed.
+        for ((family, whose, _), elements) in &mut tracks {
+            if incomplete.contains(&(*family, *whose)) {
+                for element in elements.iter_mut().filter(|element| element.missed > 0) {
+                    (element.exact, element.cut) = (false, true);
+                }
+            }
         }
         // Numbers that came again say what repeated keys say, where there are any.
         if !localised.differences.iter().any(|difference| owner(difference).is_some_and(|(subject, _)| subject == Subject::Repeats)) {
@@ -270,6 +296,8 @@ pub(super) struct Hole {
     missed: u64,
     thinned: Option<(u64, u64, usize)>,
     moved: bool,
+    /// There are more such rows than are listed.
+    cut: bool,
 }
 
 /// Names of the files of a side, for evidence.
@@ -323,7 +351,16 @@ pub(super) fn holes(prepared: &Prepared, lines: &Lines, evidence: &Evidence, mov
             family: subject.family(),
             series: *series,
             whose: *whose,
-            elements: vec![Element { subject: *subject, from: 0, until: 0, rows: *rows, exact: true, status: "open", missed: *rows }],
+            elements: vec![Element {
+                subject: *subject,
+                from: 0,
+                until: 0,
+                rows: *rows,
+                exact: true,
+                status: "open",
+                missed: *rows,
+                cut: false,
+            }],
         };
         let mut hole = hole(&line, &[0], Edge::default(), None, false);
         (hole.from, hole.until) = (None, None);
@@ -406,7 +443,8 @@ fn hole(line: &Line, places: &[usize], edge: Edge, thinned: Option<(u64, u64, us
             })
             .collect(),
         rows: of.iter().map(|element| if missed > 0 { element.missed } else { element.rows }).sum(),
-        exact: missed > 0 || of.iter().all(|element| element.exact),
+        exact: of.iter().all(|element| element.exact || element.missed > 0 && !element.cut),
+        cut: of.iter().any(|element| element.cut),
         cause: "unknown",
         evidence: String::new(),
         file: None,
@@ -467,10 +505,8 @@ fn settle(prepared: &Prepared, evidence: &Evidence, moved: Option<&Shift>, hole:
         return;
     }
     let other = other_side(prepared, hole);
-    let held = match hole.missed {
-        0 => other.map_or(0, |side| hole.edge.inside[side.index()]),
-        missed => missed,
-    };
+    // What the other side holds in a gap is counted even where not every row is listed.
+    let held = hole.missed.max(other.filter(|_| hole.subject == Subject::Gap).map_or(0, |side| hole.edge.inside[side.index()]));
     let jump = match (hole.edge.before.and_then(|point| point.number), hole.edge.after.and_then(|point| point.number)) {
         (Some(before), Some(after)) => Some((before, after)),
         _ => None,
@@ -498,7 +534,7 @@ fn settle(prepared: &Prepared, evidence: &Evidence, moved: Option<&Shift>, hole:
         let missing = numbers_lost.and_then(|missing| u64::try_from(missing).ok()).unwrap_or(0);
         if held > 0 || numbers_lost.is_some_and(|missing| missing >= 0) {
             hole.rows = held.max(missing);
-            hole.exact = true;
+            hole.exact = !hole.cut;
         }
     }
     let mut said: Vec<String> = Vec::new();
