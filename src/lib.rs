@@ -2,7 +2,7 @@
 //! it is not, says precisely what to collect again.
 //!
 //! ```text
-//! job ──► sources ──► staging ──► screen ──► localise ──► findings ──► report (tables) ──► text · JSON
+//! job ──► sources ──► staging ──► screen ──► localise ──► findings ──► report (tables) ──► text · HTML · JSON …
 //! (TOML,   open a      canonical    one pass    exact look    one Arrow                 ├──► gate (exit code)
 //!  flags)  side        original,    per side    at what       schema,                   └──► SQL over the report
 //!                      backfill                 differs       as Parquet

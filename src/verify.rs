@@ -11,15 +11,15 @@ use datafusion::prelude::SessionContext;
 
 use crate::checks::{
     self, Continuity, Diagnosis, Findings, Localised, Outcome, RelationInput, Screened, catalogue, check_manifests, continuity, diagnose,
-    localise, relations, rows_without_sequence, run_checks, screen, settle_clocks,
+    localise, relations, rows_without_sequence, run_checks, screen, settle_clocks, settle_order, settle_sequences,
 };
-use crate::domain::{Bounds, CHECKSUM_DEFINITION, Finding, Instant, Mode, Seed, Severity, Side, Verdict};
+use crate::domain::{Bounds, CHECKSUM_DEFINITION, Cadence, Finding, Instant, Mode, Seed, Severity, Side, Verdict};
 use crate::error::{Error, Result, redacted};
 use crate::findings::{
     AcceptUse, CheckRecord, CheckStatus, Counts, Extent, RunRecord, SideRecord, StageRecord, StreamRecord, apply_accepts,
 };
 use crate::gate;
-use crate::job::{Job, RunOptions, Stream};
+use crate::job::{Expect, Job, RunOptions, Stream};
 use crate::progress::Progress;
 use crate::source::{Opened, describe_engine_error, discover, guarded, unreadable_file, view};
 use crate::staging::{Prepared, Shower, infer_key, infer_time, prepare, session};
@@ -59,6 +59,7 @@ pub async fn verify(job: &Job, run: &Run<'_>) -> Result<RunRecord> {
         finished: now(),
         verdict: gate::run_verdict(&streams),
         exit_code: 0,
+        baseline: None,
         version: env!("CARGO_PKG_VERSION").to_string(),
         options: run.as_run.clone(),
         streams,
@@ -101,12 +102,12 @@ async fn verify_stream(job: &Job, stream: Stream, run: &Run<'_>) -> Result<(Stre
     let mut after = Clock::now();
     let mut step = |screened: &mut Screened, name: &'static str, rows: u64| {
         let elapsed_ms = u64::try_from(after.elapsed().as_millis()).unwrap_or(u64::MAX);
-        screened.stages.push(StageRecord { name, side: None, rows, bytes: 0, elapsed_ms });
+        screened.stages.push(StageRecord { name: name.into(), side: None, rows, bytes: 0, elapsed_ms });
         after = Clock::now();
     };
     let mut facts = match run.options.only_compare {
         true => Continuity { bounds: prepared.stream.bounds, ..Continuity::default() },
-        false => continuity(&prepared, &mut screened),
+        false => continuity(&prepared, &mut screened, &localised),
     };
     let windows = facts.windows.len() as u64;
     step(&mut screened, "continuity", windows);
@@ -150,6 +151,7 @@ async fn verify_stream(job: &Job, stream: Stream, run: &Run<'_>) -> Result<(Stre
         || Error::engine("staging the relations")(datafusion::error::DataFusionError::Internal("a relation is missing".to_string()));
     let (windows, spans, gaps) =
         (table("windows").ok_or_else(missing)?, table("spans").ok_or_else(missing)?, table("gaps").ok_or_else(missing)?);
+    let seams = table("edges").ok_or_else(missing)?;
     let why_not = |check: &str| match run.options.only_compare && catalogue::all().iter().any(|c| c.id == check && c.family == "continuity")
     {
         true => Some("only the comparison was asked for (--only-compare)".to_string()),
@@ -159,7 +161,7 @@ async fn verify_stream(job: &Job, stream: Stream, run: &Run<'_>) -> Result<(Stre
     let mut outcomes = run_checks(&own, &prepared.stream.name, relations, why_not, &job.severities).await?;
     name_rules(&prepared, &mut outcomes);
     step(&mut screened, "checks", outcomes.iter().map(|outcome| outcome.findings.len() as u64).sum());
-    let mut incomplete = incomplete_reasons(&prepared, &screened, &localised, failure.as_ref());
+    let mut incomplete = incomplete_reasons(&prepared, &screened, &localised, &facts, failure.as_ref());
     incomplete.extend(unexplained);
     incomplete.extend(moved.iter().map(|(side, files)| {
         format!("files of the {side} changed while they were read ({}): what was found is unstable", files.join(", "))
@@ -184,14 +186,17 @@ async fn verify_stream(job: &Job, stream: Stream, run: &Run<'_>) -> Result<(Stre
         checks: Vec::new(),
         findings: Vec::new(),
         totals: BTreeMap::new(),
+        found: BTreeMap::new(),
         by_severity: BTreeMap::new(),
         accepted: 0,
+        known: 0,
         cut: Vec::new(),
         assumed,
         checksum: CHECKSUM_DEFINITION.to_string(),
         windows,
         spans,
         gaps,
+        seams,
         incidents: diagnosis.incidents,
         diagnoses: diagnosis.diagnoses,
         extents: extents(&facts),
@@ -261,6 +266,8 @@ async fn passes(
     let mut screened = screen(prepared, run.options, seed, shower, context.task_ctx(), run.progress).await?;
     let clocks = settle_clocks(prepared, &mut screened.sides, run.options, seed, &context.task_ctx(), run.progress).await?;
     screened.stages.extend(clocks);
+    settle_order(prepared, &mut screened, run.options, seed, &context.task_ctx(), run.progress).await?;
+    settle_sequences(prepared, &mut screened, run.options, seed, &context.task_ctx(), run.progress).await?;
     let localised = localise(prepared, &mut screened, run.options, seed, shower, context.task_ctx(), run.progress).await?;
     Ok((screened, localised))
 }
@@ -380,10 +387,31 @@ fn not_judged(check: &str, prepared: &Prepared, failure: Option<&Error>) -> Opti
     match check {
         "missing_column" | "unexpected_column" | "column_type_mismatch" | "column_converted" if single => one_side(),
         "gap" if prepared.time.is_none() => Some("there is no event time".to_string()),
+        "cadence_learned" | "cadence_changed" if stream.cadence != Some(Cadence::Learn) => Some("no cadence was to be learned".to_string()),
+        "low_window" if stream.continuity.expect.is_none() => Some("nothing was expected of windows".to_string()),
+        "low_window" | "late_row" | "window_pending" if prepared.time.is_none() => Some("there is no event time".to_string()),
+        "late_row" if prepared.ingest.is_none() => Some("no ingest time was given".to_string()),
+        "window_pending" if stream.continuity.grace.is_none() => Some("no grace was given".to_string()),
+        "sequence_reset" | "sequence_invalid" if prepared.sequence.is_none() => Some("no sequence was given".to_string()),
+        "sequence_invalid" if prepared.sequence_last.is_none() && stream.sequence_step == 1 => {
+            Some("every whole number can be one of the sequence".to_string())
+        }
+        "sequence_reset" if prepared.time.is_none() => Some("there is no event time".to_string()),
+        "sequence_reset" if prepared.sequence_last.is_some() => Some("a row stands for a range of numbers".to_string()),
+        "outage_open" | "row_outside_outage" if stream.mode != Mode::Fill => Some("only a fill covers an outage".to_string()),
+        "outage_open" | "row_outside_outage" if stream.outage.is_none() => Some("no outage was named".to_string()),
+        "outage_open" | "row_outside_outage" if prepared.time.is_none() => Some("there is no event time".to_string()),
+        "outage_open" if stream.cadence.is_none() && stream.window.is_none() => {
+            Some("neither a cadence nor a window was given".to_string())
+        }
         "gap" if stream.cadence.is_none() && stream.window.is_none() => Some("neither a cadence nor a window was given".to_string()),
         "sequence_gap" | "sequence_duplicate" if prepared.sequence.is_none() => Some("no sequence was given".to_string()),
         "sequence_regression" if prepared.sequence.is_none() => Some("no sequence was given".to_string()),
         "sequence_regression" if prepared.time.is_none() => Some("there is no event time".to_string()),
+        "short_window" if stream.continuity.expect == Some(Expect::LikeOriginal) => {
+            Some("low_window judges it (expect = like_original)".to_string())
+        }
+        "missing_series" | "unexpected_series" if stream.continuity.expect_series.is_some() => None,
         "short_window" | "missing_series" | "unexpected_series" if single => one_side(),
         "short_window" | "missing_series" | "unexpected_series" if stream.mode == Mode::Fill => {
             Some("a fill does not ask for it".to_string())
@@ -433,12 +461,19 @@ fn name_rules(prepared: &Prepared, outcomes: &mut Vec<Outcome>) {
 }
 
 /// What should have been looked at and was not.
-fn incomplete_reasons(prepared: &Prepared, screened: &Screened, localised: &Localised, failure: Option<&Error>) -> Vec<String> {
+fn incomplete_reasons(
+    prepared: &Prepared,
+    screened: &Screened,
+    localised: &Localised,
+    facts: &Continuity,
+    failure: Option<&Error>,
+) -> Vec<String> {
     if let Some(error) = failure {
         return vec![error.to_string()];
     }
     let stream = &prepared.stream;
     let mut reasons = screened.doubts.clone();
+    reasons.extend(facts.doubts.iter().cloned());
     if screened.sides.iter().all(|side| side.rows() == 0) {
         let read: u64 = screened.sides.iter().map(|side| side.rows_read).sum();
         reasons.push(match (screened.sides.len(), read) {
@@ -599,6 +634,7 @@ fn complete_totals(
         }
     }
     for ((check, severity), count) in by {
+        *record.found.entry((check.clone(), severity)).or_default() += count;
         *record.totals.entry(check).or_default() += count;
         *record.by_severity.entry(severity).or_default() += count;
     }
@@ -645,6 +681,7 @@ async fn housekeeping(job: &Job, streams: &mut [(StreamRecord, Vec<Outcome>)], u
         for outcome in &found {
             for finding in &outcome.findings {
                 *record.totals.entry(finding.check.clone()).or_default() += 1;
+                *record.found.entry((finding.check.clone(), finding.severity)).or_default() += 1;
                 *record.by_severity.entry(finding.severity).or_default() += 1;
             }
         }

@@ -17,3 +17,4 @@ FROM windows
 CROSS JOIN stream
 WHERE stream.mode = 'replica' AND stream.window IS NOT NULL AND window_start IS NOT NULL
   AND original_rows > 0 AND backfill_rows > 0 AND original_rows <> backfill_rows
+  AND (stream.expect IS DISTINCT FROM 'like_original')

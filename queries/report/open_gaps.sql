@@ -17,6 +17,6 @@ SELECT
 FROM gaps g
 LEFT JOIN streams s ON s.run = g.run AND s.stream = g.stream
 WHERE g.run = $run
-    AND coalesce(g.status, 'open') <> 'filled'
+    AND coalesce(g.status, 'open') IN ('open', 'partly_filled')
     AND (coalesce(s.mode, '') <> 'fill' OR g.side = 'recovered')
 ORDER BY g.duration_ms DESC NULLS LAST, g.missing_estimate DESC NULLS LAST, g.stream, g.series, g.side, g.from_time, g.from_sequence

@@ -72,6 +72,8 @@ pub(super) struct Alignment {
     pub(super) memory_bytes: u64,
     /// How many readers share what may be held.
     pub(super) lanes: u64,
+    /// Whether rows can be read again from where they lie, without reading everything.
+    pub(super) pruned: bool,
 }
 
 impl Alignment {
@@ -263,6 +265,10 @@ impl LeftOver {
     /// Large pieces go first, since they can be read again from few places; then rows that found their partner; then all.
     fn make_room(&mut self) -> Result<(), DataFusionError> {
         let enough = self.room() / 2;
+        if !self.alignment.pruned {
+            self.cancel();
+            self.purge()?;
+        }
         self.held.retain(|held| {
             let goes = self.held_bytes > enough && held.rows.len() >= LARGE_PIECE;
             if goes {

@@ -7,23 +7,17 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::record_batch::RecordBatch;
-use datafusion::error::DataFusionError;
 use datafusion::execution::TaskContext;
 
-use super::hashing::{SideHasher, Times};
-use super::reading::{Want, fold, scan};
-use super::screen::{SideScreen, whole_numbers};
-use super::sketch::ByHash;
-use crate::domain::{ColumnEncoder, Seed};
+use super::points::{Reader, parts};
+use super::screen::SideScreen;
+use crate::domain::Seed;
 use crate::error::Result;
 use crate::findings::StageRecord;
 use crate::job::RunOptions;
 use crate::progress::Progress;
 use crate::staging::Prepared;
 
-/// Bytes of a row that is held for its time and number.
-const POINT_BYTES: u64 = 32;
 /// Runs that are remembered at most for a series; beyond, only how far they reach.
 const MOST_RUNS: usize = 1 << 14;
 
@@ -89,6 +83,20 @@ impl Clock {
         self.forget_if_too_many();
     }
 
+    /// Whether the numbers of two clocks that share a counter may fall from one to the other. Runs are enough to say that they do not: of two runs the one
+    /// that begins later begins higher, and the one that ends later ends higher.
+    pub(super) fn may_fall_to(&self, other: &Self) -> bool {
+        if self.lost || other.lost || self.settled.is_some() || other.settled.is_some() {
+            return true;
+        }
+        let mut runs: Vec<Run> = self.runs.iter().chain(&other.runs).copied().collect();
+        let falls = |pair: &[Run], end: fn(&Run) -> (i128, i128)| end(&pair[0]).0 < end(&pair[1]).0 && end(&pair[1]).1 < end(&pair[0]).1;
+        runs.sort_unstable_by_key(|run| run.first);
+        let begins_lower = runs.windows(2).any(|pair| falls(pair, |run| run.first));
+        runs.sort_unstable_by_key(|run| run.last);
+        begins_lower || runs.windows(2).any(|pair| falls(pair, |run| run.last))
+    }
+
     /// The falls; `None` where runs overlap in time, so that the rows themselves are needed.
     pub(super) fn falls(&self) -> Option<Vec<Fall>> {
         if let Some(falls) = &self.settled {
@@ -114,7 +122,7 @@ impl Clock {
 
 /// Appends the falls between neighbouring distinct event times; `before` is the time and greatest number before the first, and
 /// afterwards those of the last. Rows of one time have no order among them.
-fn falls_of(mut points: Vec<(i128, i128)>, before: &mut Option<(i128, i128)>, falls: &mut Vec<Fall>) {
+pub(super) fn falls_of(mut points: Vec<(i128, i128)>, before: &mut Option<(i128, i128)>, falls: &mut Vec<Fall>) {
     points.sort_unstable();
     for group in points.chunk_by(|a, b| a.0 == b.0) {
         // Sorted by number within a time, so the first is the least and the last the greatest.
@@ -126,55 +134,8 @@ fn falls_of(mut points: Vec<(i128, i128)>, before: &mut Option<(i128, i128)>, fa
     }
 }
 
-/// A part of the rows: all of some series, or a stretch of the time of one.
-struct Part {
-    series: Vec<Vec<u8>>,
-    from: i128,
-    until: i128,
-}
-
-/// The series that runs cannot judge, in parts that fit in memory; the stretches of a series in order of time.
-fn parts(side: &SideScreen, room: u64) -> Vec<Part> {
-    let mut parts: Vec<Part> = Vec::new();
-    let (mut series, mut bytes) = (Vec::new(), 0);
-    let whole = |series| Part { series, from: i128::MIN, until: i128::MAX };
-    for (key, screen) in &side.series {
-        if screen.clock.falls().is_some() {
-            continue;
-        }
-        let needed = screen.clock.rows * POINT_BYTES;
-        if needed > room {
-            let (first, last) = screen.extent.unwrap_or((0, 0));
-            let count = i128::from(needed / room + 1).min(4_096);
-            let width = (last - first) / count + 1;
-            for at in 0..count {
-                parts.push(Part { series: vec![key.clone()], from: first + at * width, until: first + (at + 1) * width });
-            }
-            continue;
-        }
-        if bytes + needed > room {
-            parts.push(whole(std::mem::take(&mut series)));
-            bytes = 0;
-        }
-        bytes += needed;
-        series.push(key.clone());
-    }
-    if !series.is_empty() {
-        parts.push(whole(series));
-    }
-    parts
-}
-
-/// Time and greatest number so far of a series, and the falls before.
-type Settled = (Option<(i128, i128)>, Vec<Fall>);
-
-/// What one reader has seen of a part.
-#[derive(Default)]
-struct Points {
-    /// The place of a series in the part, by the checksum of its values.
-    places: HashMap<u128, Option<usize>, ByHash>,
-    points: Vec<Vec<(i128, i128)>>,
-}
+/// How far a series was walked: the last time with its greatest number, and the falls up to there.
+type Walk = (Option<(i128, i128)>, Vec<Fall>);
 
 /// Reads time and sequence once more where rows did not come in order, and settles where the sequence falls.
 ///
@@ -188,64 +149,16 @@ pub async fn settle_clocks(
     context: &Arc<TaskContext>,
     progress: &Progress,
 ) -> Result<Vec<StageRecord>> {
-    let mut stages = Vec::new();
-    let (Some(time), Some(sequence)) = (prepared.time, prepared.sequence) else { return Ok(stages) };
-    let mut columns = prepared.series.clone();
-    columns.extend([time, sequence]);
-    columns.sort_unstable();
-    columns.dedup();
+    let (Some(time), Some(sequence)) = (prepared.time, prepared.sequence) else { return Ok(Vec::new()) };
+    let mut reader = Reader { prepared, options, seed, context, progress, stages: Vec::new() };
     for (opened, side) in prepared.sides.iter().zip(sides) {
-        let mut settled: HashMap<Vec<u8>, Settled> = HashMap::new();
-        for part in parts(side, (options.memory_bytes / 4).max(1 << 20)) {
+        let mut settled: HashMap<Vec<u8>, Walk> = HashMap::new();
+        let disordered = side.series.iter().filter(|(_, screen)| screen.clock.falls().is_none());
+        let disordered = disordered.map(|(key, screen)| (key, screen.clock.rows, screen.extent.unwrap_or((0, 0))));
+        for part in parts(disordered, reader.room()) {
             progress.stage(&format!("ordering the sequence of {} {}", prepared.stream.name, opened.side), opened.rows_hint);
-            let plan = scan(prepared, opened, &Want { columns: columns.clone(), bounded: options.shortcuts.statistics, ..Want::default() })
-                .await?;
-            let hasher = SideHasher::new(opened.side, prepared, seed, &plan.schema());
-            let wanted: Arc<HashMap<Vec<u8>, usize>> =
-                Arc::new(part.series.iter().enumerate().map(|(at, series)| (series.clone(), at)).collect());
-            let series = prepared.series.clone();
-            let (from, until) = (part.from, part.until);
-            let add = move |state: &mut Points, batch: RecordBatch| {
-                let batch = hasher.inside(&batch)?.unwrap_or(batch);
-                let column = |place: usize| hasher.canonicaliser.column(place, &batch).map(|(array, _)| array);
-                let times = Times::of(&column(time)?)?;
-                let numbers = whole_numbers(&column(sequence)?)?;
-                let groups = hasher.group(&batch, &series)?;
-                let mut encoders: Option<Vec<ColumnEncoder>> = None;
-                state.points.resize(wanted.len(), Vec::new());
-                for (row, group) in groups.into_iter().enumerate() {
-                    let place = match state.places.get(&group) {
-                        Some(place) => *place,
-                        None => {
-                            let encoders = match &encoders {
-                                Some(encoders) => encoders,
-                                None => {
-                                    let made = series.iter().map(|&place| {
-                                        ColumnEncoder::new("", &column(place)?).map_err(|e| DataFusionError::Execution(e.to_string()))
-                                    });
-                                    encoders.insert(made.collect::<std::result::Result<Vec<_>, DataFusionError>>()?)
-                                }
-                            };
-                            let mut bytes = Vec::new();
-                            encoders.iter().for_each(|encoder| encoder.encode(row, &mut bytes));
-                            let place = wanted.get(&bytes).copied();
-                            state.places.insert(group, place);
-                            place
-                        }
-                    };
-                    if let (Some(place), Some(at), Some(number)) = (place, times.at(row), numbers[row])
-                        && from <= at
-                        && at < until
-                    {
-                        state.points[place].push((at, number));
-                    }
-                }
-                Ok::<_, DataFusionError>(())
-            };
-            let (states, stage) = fold("clock", opened.side, plan, context.clone(), progress, Points::default, add).await?;
-            stages.push(stage);
-            for (at, key) in part.series.iter().enumerate() {
-                let points: Vec<(i128, i128)> = states.iter().filter_map(|state| state.points.get(at)).flatten().copied().collect();
+            let read = reader.read("clock", opened, &part, time, Some(sequence)).await?;
+            for (key, points) in part.series.iter().zip(read) {
                 let (before, falls) = settled.entry(key.clone()).or_default();
                 falls_of(points, before, falls);
             }
@@ -256,7 +169,7 @@ pub async fn settle_clocks(
             }
         }
     }
-    Ok(stages)
+    Ok(reader.stages)
 }
 
 #[cfg(test)]

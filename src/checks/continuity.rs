@@ -9,12 +9,19 @@
 //! gaps                [t+c      u)   [      )    [──)     with a cadence c: silences longer than max_silence
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::clock::{Clock, Fall};
+use super::clock::Fall;
 use super::digests::digest_of_rows;
+use super::expectation::{Due, Judged, LowWindow, Piece, SeriesProfile, Silence, low_windows};
+use super::extra::Lateness;
 use super::screen::{Screened, SeriesScreen, SideScreen};
-use crate::domain::{Bounds, Instant, Mode, SequenceCoverage, SequenceSpan, Side, TimeCoverage, Window, Windowing};
+use super::seams::{EdgeFact, OutageFact, Shared, edges, open_outage};
+use super::settle::Localised;
+use crate::domain::{
+    Bounds, Duration, Instant, Intervals, Mode, SequenceCoverage, SequenceSpan, Side, Step, TimeCoverage, Unlearned, Window, Windowing,
+};
+use crate::job::{Expect, SequenceKind, Stream};
 use crate::staging::Prepared;
 
 /// Empty windows that the table of windows lists at most; beyond, the gaps say the same.
@@ -49,7 +56,7 @@ pub enum Range {
 }
 
 impl Range {
-    fn ends(self) -> (i128, i128) {
+    pub(super) fn ends(self) -> (i128, i128) {
         match self {
             Self::Time(from, until) | Self::Sequence(from, until) => (from, until),
         }
@@ -95,14 +102,14 @@ pub struct SeriesFact {
     pub until: Option<Instant>,
 }
 
-/// Numbers that came again, or ran backwards.
+/// Numbers that came again, ran backwards, started again, or cannot be numbers of the sequence.
 #[derive(Debug, Clone)]
 pub struct SequenceFact {
     pub kind: &'static str,
     pub side: Side,
     pub series: String,
-    pub from_sequence: i128,
-    pub until_sequence: i128,
+    pub from_sequence: Option<i128>,
+    pub until_sequence: Option<i128>,
     pub from: Option<Instant>,
     pub until: Option<Instant>,
     pub rows: u64,
@@ -129,6 +136,20 @@ pub struct WindowFact {
     pub checksums: [Option<String>; 2],
     pub digests: [Option<String>; 2],
     pub status: &'static str,
+    /// By a second clock, where there is one.
+    pub lateness: [Option<Lateness>; 2],
+}
+
+/// What was learned of a series' cadence.
+#[derive(Debug, Clone)]
+pub struct CadenceFact {
+    pub kind: &'static str,
+    pub series: String,
+    pub from: Option<Instant>,
+    pub cadence: String,
+    pub before: Option<String>,
+    pub silence: String,
+    pub steps: u64,
 }
 
 /// All of it.
@@ -141,6 +162,12 @@ pub struct Continuity {
     pub sequences: Vec<SequenceFact>,
     pub seams: Vec<SeamFact>,
     pub windows: Vec<WindowFact>,
+    pub low_windows: Vec<LowWindow>,
+    pub cadences: Vec<CadenceFact>,
+    pub edges: Vec<EdgeFact>,
+    pub outages: Vec<OutageFact>,
+    /// What should have been judged and was not.
+    pub doubts: Vec<String>,
     /// Digest over all rows of each side.
     pub digests: Vec<(Side, String)>,
     /// The bounds that were judged, over all series.
@@ -149,72 +176,293 @@ pub struct Continuity {
 
 /// A stretch that one side covers: first and last row, and the half-open range that counts as covered.
 #[derive(Debug, Clone, Copy)]
-struct Run {
-    first: i128,
-    last: i128,
-    from: i128,
-    until: i128,
-    rows: u64,
+pub(super) struct Run {
+    pub(super) first: i128,
+    pub(super) last: i128,
+    pub(super) from: i128,
+    pub(super) until: i128,
+    pub(super) rows: u64,
 }
 
-/// What measures the time of a stream.
-#[derive(Clone, Copy)]
-enum Measure {
-    Cadence(i128),
+/// What measures the time of a series.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Measure<'a> {
+    /// The silence between rows.
+    Cadence(&'a Step),
+    /// Windows without rows.
     Windows(Windowing),
     None,
 }
 
 /// Works out all facts.
-pub fn continuity(prepared: &Prepared, screened: &mut Screened) -> Continuity {
+pub fn continuity(prepared: &Prepared, screened: &mut Screened, localised: &Localised) -> Continuity {
     let stream = &prepared.stream;
     let mut facts = Continuity::default();
     let explicit = stream.window.and(screened.windowing);
-    let measure = match (prepared.time, stream.cadence, explicit) {
-        (Some(_), Some(cadence), _) => Measure::Cadence(cadence.nanos()),
-        (Some(_), None, Some(windowing)) => Measure::Windows(windowing),
-        _ => Measure::None,
-    };
+    let said = stream.step();
     let keys: BTreeSet<Vec<u8>> = screened.sides.iter().flat_map(|side| side.series.keys().cloned()).collect();
-    let mut overall: Option<(i128, i128)> = None;
+    let extents = screened.sides.iter().flat_map(|side| side.series.values()).filter_map(|series| series.extent);
+    let overall = extents.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
+    let due = Due::new(stream, overall.map(|(_, last)| last));
+    let shared = shared_rows(stream, localised);
+    let both = Shared::of(stream, localised);
+    let mut unjudged = Unjudged::default();
     for key in &keys {
         let held: Vec<(Side, Option<&SeriesScreen>)> = screened.sides.iter().map(|side| (side.side, side.series.get(key))).collect();
         let Some(label) = held.iter().find_map(|(_, series)| series.map(|series| series.label.clone())) else { continue };
         let extent =
             held.iter().filter_map(|(_, series)| series.and_then(|series| series.extent)).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
-        if let Some((first, last)) = extent {
-            overall = Some(overall.map_or((first, last), |(a, b)| (a.min(first), b.max(last))));
-        }
+        let step = match screened.learned.get(key) {
+            Some(Ok(step)) => {
+                cadence_facts(step, &label, &mut facts);
+                Some(step)
+            }
+            Some(Err(reason)) => {
+                unjudged.unlearned(&label, *reason);
+                None
+            }
+            None => said.as_ref(),
+        };
+        let measure = match (prepared.time, step, explicit) {
+            (Some(_), Some(step), _) => Measure::Cadence(step),
+            (Some(_), None, Some(windowing)) if stream.cadence.is_none() => Measure::Windows(windowing),
+            _ => Measure::None,
+        };
         series_facts(prepared, &held, &label, &mut facts);
-        time_facts(prepared, measure, &held, &label, extent, &mut facts);
-        sequence_facts(prepared, &held, &label, &mut facts);
+        let profile = explicit.filter(|_| stream.continuity.expect == Some(Expect::Profile)).and_then(|windowing| {
+            let teacher = held.iter().find_map(|(_, series)| *series)?;
+            Some(SeriesProfile::learn(stream, &due, windowing, teacher))
+        });
+        time_facts(prepared, measure, &due, profile.as_ref(), &both, &held, &label, extent, &mut facts);
+        if let Some(windowing) = explicit.filter(|_| stream.continuity.expect.is_some()) {
+            unjudged.windows += expectations(stream, &due, windowing, profile.as_ref(), &held, &label, &shared, &mut facts);
+        }
+        sequence_facts(prepared, screened.payloads.get(key), &held, &label, &mut facts);
+    }
+    expected_series(prepared, screened, &mut facts);
+    facts.outages = open_outage(stream, &facts.gaps);
+    outside_outage(screened, &mut facts);
+    unjudged.windows +=
+        facts.gaps.iter().filter(|gap| gap.status == "unjudged").map(|gap| u64::try_from(gap.missing_estimate).unwrap_or(0)).sum::<u64>();
+    facts.doubts.extend(unjudged.reasons());
+    let replays = || localised.found.iter().filter(|((_, kind, _), _)| *kind == Some("replay")).map(|(_, count)| *count).sum::<u64>();
+    if stream.mode == Mode::Fill
+        && stream.continuity.expect.is_some()
+        && replays() > localised.differences.iter().filter(|difference| difference.kind == Some("replay")).count() as u64
+    {
+        facts.doubts.push("more rows are on both sides than --max-findings lists, so that windows cannot be counted".to_string());
     }
     facts.bounds = Bounds {
         from: stream.bounds.from.or(overall.map(|(first, _)| Instant(first))),
         until: stream.bounds.until.or(overall.map(|(_, last)| Instant(last + 1_000))),
     };
+    let mut about_stream = |kind, side, rows, from, until| {
+        facts.series.push(SeriesFact { kind, side, series: String::new(), rows, from, until });
+    };
     if let (Some(_), Some(_), true) = (prepared.time, overall, stream.bounds.from.is_none() || stream.bounds.until.is_none()) {
-        facts.series.push(SeriesFact {
-            kind: "bounds_inferred",
-            side: None,
-            series: String::new(),
-            rows: 0,
-            from: facts.bounds.from,
-            until: facts.bounds.until,
-        });
+        about_stream("bounds_inferred", None, 0, facts.bounds.from, facts.bounds.until);
+    }
+    if let Some(young) = due.young() {
+        about_stream("pending", None, 0, Some(Instant(young)), facts.bounds.until);
     }
     for side in screened.sides.iter().filter(|side| side.rows_outside > 0) {
+        about_stream("row_outside_bounds", Some(side.side), side.rows_outside, None, None);
+    }
+    windows(prepared, screened, &keys, &due, &mut facts);
+    facts
+}
+
+/// What could not be judged, for the verdict.
+#[derive(Default)]
+struct Unjudged {
+    few: Vec<String>,
+    irregular: Vec<String>,
+    series: u64,
+    windows: u64,
+}
+
+impl Unjudged {
+    fn unlearned(&mut self, label: &str, reason: Unlearned) {
+        self.series += 1;
+        let list = if matches!(reason, Unlearned::TooFew(_)) { &mut self.few } else { &mut self.irregular };
+        if list.len() < 3 {
+            list.push(match reason {
+                Unlearned::TooFew(steps) => format!("{label}: {steps} steps"),
+                Unlearned::Irregular(step, spread) => format!("{label}: {} give or take {}", length(step), length(spread)),
+            });
+        }
+    }
+
+    fn reasons(&self) -> Vec<String> {
+        let mut reasons = Vec::new();
+        if self.series > 0 {
+            let shown: Vec<&str> = self.irregular.iter().chain(&self.few).map(String::as_str).collect();
+            reasons.push(format!(
+                "the cadence of {} series could not be learned ({}{}): say it with --cadence, or judge by --window",
+                self.series,
+                shown.join(", "),
+                if shown.len() as u64 == self.series { "" } else { ", …" }
+            ));
+        }
+        if self.windows > 0 {
+            reasons.push(format!(
+                "{} windows have too little healthy history to expect a count (four weeks outside the outage are needed)",
+                self.windows
+            ));
+        }
+        reasons
+    }
+}
+
+/// A length of time as people write it.
+fn length(nanos: i128) -> String {
+    Duration::from_nanos(nanos).map_or("0s".to_string(), |length| length.to_string())
+}
+
+fn cadence_facts(step: &Step, label: &str, facts: &mut Continuity) {
+    let Step::Learned(regimes) = step else { return };
+    let mut before: Option<String> = None;
+    for regime in regimes {
+        let cadence = length(regime.cadence);
+        let fact = |kind, before: Option<String>| CadenceFact {
+            kind,
+            series: label.to_string(),
+            from: Some(Instant(regime.from)),
+            cadence: cadence.clone(),
+            before,
+            silence: length(regime.reach),
+            steps: regime.steps,
+        };
+        match before.take() {
+            None => facts.cadences.push(fact("learned", None)),
+            known => facts.cadences.push(fact("changed", known)),
+        }
+        before = Some(cadence);
+    }
+}
+
+/// Rows that both sides hold, by series and window: in the sum of both they count once.
+fn shared_rows(stream: &Stream, localised: &Localised) -> BTreeMap<(String, i128), u64> {
+    let mut shared = BTreeMap::new();
+    if stream.mode != Mode::Fill || stream.continuity.expect.is_none() {
+        return shared;
+    }
+    let mut seen: BTreeSet<(&str, &str)> = BTreeSet::new();
+    for difference in &localised.differences {
+        let both = difference.kind == Some("replay") || difference.class == "value_mismatch";
+        if let (true, Some(window)) = (both && seen.insert((&difference.series, &difference.key)), difference.window) {
+            *shared.entry((difference.series.clone(), window.start.0)).or_default() += 1;
+        }
+    }
+    shared
+}
+
+/// The windows that hold fewer rows than was asked for. Returns how many could not be judged.
+#[expect(clippy::too_many_arguments, reason = "all of them are parts of one question")]
+fn expectations(
+    stream: &Stream,
+    due: &Due<'_>,
+    windowing: Windowing,
+    profile: Option<&SeriesProfile>,
+    held: &[(Side, Option<&SeriesScreen>)],
+    label: &str,
+    shared: &BTreeMap<(String, i128), u64>,
+    facts: &mut Continuity,
+) -> u64 {
+    let counts = |series: Option<&SeriesScreen>| -> BTreeMap<i128, u64> {
+        let windows = series.into_iter().flat_map(|series| &series.windows);
+        windows.filter_map(|(start, sum)| start.map(|start| (start, sum.checksum.rows))).collect()
+    };
+    let sides: Vec<(Side, BTreeMap<i128, u64>)> = held.iter().map(|(side, series)| (*side, counts(*series))).collect();
+    let original = sides.iter().find(|(side, _)| *side == Side::Original).map(|(_, counts)| counts);
+    let judged: Vec<(&'static str, BTreeMap<i128, u64>)> = match stream.mode {
+        Mode::Fill => {
+            let mut both: BTreeMap<i128, u64> = BTreeMap::new();
+            sides.iter().flat_map(|(_, counts)| counts).for_each(|(start, rows)| *both.entry(*start).or_default() += rows);
+            for (start, rows) in &mut both {
+                *rows -= shared.get(&(label.to_string(), *start)).copied().unwrap_or(0).min(*rows);
+            }
+            vec![(Whose::Recovered.as_str(), both)]
+        }
+        // A side without any row of the series is a missing series.
+        _ => sides.iter().filter(|(_, counts)| !counts.is_empty()).map(|(side, counts)| (side.as_str(), counts.clone())).collect(),
+    };
+    let extent = held.iter().filter_map(|(_, series)| series.and_then(|series| series.extent)).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
+    let mut unknown = 0;
+    for (whose, rows) in judged {
+        let mine = facts.gaps.iter().filter(|gap| gap.series == label && gap.whose.as_str() == whose && gap.judged);
+        let gaps = Intervals::of(mine.filter_map(|gap| match gap.range {
+            Range::Time(from, until) => Some((from, until)),
+            Range::Sequence(_, _) => None,
+        }));
+        let (low, more) = low_windows(stream, due, windowing, label, extent, &Judged { whose, rows, gaps: &gaps, original }, profile);
+        facts.low_windows.extend(low);
+        unknown += more;
+    }
+    unknown
+}
+
+/// Rows of the backfill that lie outside the known outage.
+fn outside_outage(screened: &Screened, facts: &mut Continuity) {
+    for series in screened.sides.iter().flat_map(|side| side.series.values()) {
+        let [before, after] = series.extra.as_ref().map_or([0, 0], |extra| extra.outside);
+        if before + after > 0 {
+            facts.outages.push(OutageFact {
+                kind: "outside",
+                series: series.label.clone(),
+                from: series.extent.map(|(first, _)| Instant(first)),
+                until: series.extent.map(|(_, last)| Instant(last + 1)),
+                rows: before + after,
+                before,
+                after,
+            });
+        }
+    }
+}
+
+/// Holds the series of the data against those that were listed.
+fn expected_series(prepared: &Prepared, screened: &Screened, facts: &mut Continuity) {
+    let Some(list) = &prepared.stream.continuity.expect_series else { return };
+    let mut seen: BTreeSet<Vec<String>> = BTreeSet::new();
+    for side in &screened.sides {
+        for series in side.series.values() {
+            let object: serde_json::Value = serde_json::from_str(&series.label).unwrap_or_default();
+            let values: Vec<String> = list.columns.iter().map(|column| plain(&object[column])).collect();
+            if !list.rows.contains(&values) && !seen.contains(&values) {
+                let extent = series.extent;
+                facts.series.push(SeriesFact {
+                    kind: "unexpected_listed",
+                    side: Some(side.side),
+                    series: series.label.clone(),
+                    rows: series.rows,
+                    from: extent.map(|(first, _)| Instant(first)),
+                    until: extent.map(|(_, last)| Instant(last + 1)),
+                });
+            }
+            seen.insert(values);
+        }
+    }
+    for values in list.rows.difference(&seen) {
+        let object: serde_json::Map<String, serde_json::Value> =
+            list.columns.iter().cloned().zip(values.iter().map(|value| serde_json::Value::String(value.clone()))).collect();
         facts.series.push(SeriesFact {
-            kind: "row_outside_bounds",
-            side: Some(side.side),
-            series: String::new(),
-            rows: side.rows_outside,
-            from: None,
-            until: None,
+            kind: "missing_listed",
+            side: None,
+            series: serde_json::Value::Object(object).to_string(),
+            rows: 0,
+            from: prepared.stream.bounds.from,
+            until: prepared.stream.bounds.until,
         });
     }
-    windows(prepared, screened, &keys, &mut facts);
-    facts
+}
+
+/// A value of a series as a list would have it.
+fn plain(value: &serde_json::Value) -> String {
+    match value {
+        serde_json::Value::String(text) => text.clone(),
+        serde_json::Value::Null => String::new(),
+        other => other.to_string(),
+    }
 }
 
 fn series_facts(prepared: &Prepared, held: &[(Side, Option<&SeriesScreen>)], label: &str, facts: &mut Continuity) {
@@ -252,9 +500,9 @@ fn series_facts(prepared: &Prepared, held: &[(Side, Option<&SeriesScreen>)], lab
 }
 
 /// The stretches that a coverage makes under a measure.
-fn runs(measure: Measure, series: &SeriesScreen) -> Vec<Run> {
+fn runs(measure: Measure<'_>, series: &SeriesScreen) -> Vec<Run> {
     match measure {
-        Measure::Cadence(cadence) => cadence_runs(&series.time, cadence),
+        Measure::Cadence(step) => cadence_runs(&series.time, step),
         Measure::Windows(windowing) => window_runs(windowing, series.window_extents.iter().map(|(s, e)| (*s, *e)).collect(), |start| {
             series.windows.get(&Some(start)).map_or(0, |sum| sum.checksum.rows)
         }),
@@ -265,11 +513,23 @@ fn runs(measure: Measure, series: &SeriesScreen) -> Vec<Run> {
     }
 }
 
-fn cadence_runs(time: &TimeCoverage, cadence: i128) -> Vec<Run> {
-    time.spans()
-        .iter()
-        .map(|span| Run { first: span.first, last: span.last, from: span.first, until: span.last + cadence, rows: span.rows })
-        .collect()
+/// Spans are collected with the least reach that there is, so some that are apart belong together.
+fn cadence_runs(time: &TimeCoverage, step: &Step) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::new();
+    for span in time.spans() {
+        match runs.last_mut() {
+            Some(run) if !step.is_gap(run.last, span.first) => {
+                run.last = span.last;
+                run.rows += span.rows;
+            }
+            _ => runs.push(Run { first: span.first, last: span.last, from: span.first, until: span.last, rows: span.rows }),
+        }
+    }
+    let next: Vec<Option<i128>> = runs.iter().skip(1).map(|run| Some(run.first)).chain([None]).collect();
+    for (run, next) in runs.iter_mut().zip(next) {
+        run.until = step.due_after(run.last, next);
+    }
+    runs
 }
 
 fn window_runs(windowing: Windowing, extents: BTreeMap<i128, (i128, i128)>, rows: impl Fn(i128) -> u64) -> Vec<Run> {
@@ -289,13 +549,13 @@ fn window_runs(windowing: Windowing, extents: BTreeMap<i128, (i128, i128)>, rows
 }
 
 /// Both sides together.
-fn recovered_runs(prepared: &Prepared, measure: Measure, held: &[(Side, Option<&SeriesScreen>)]) -> Vec<Run> {
+fn recovered_runs(measure: Measure<'_>, held: &[(Side, Option<&SeriesScreen>)]) -> Vec<Run> {
     let both: Vec<&SeriesScreen> = held.iter().filter_map(|(_, series)| *series).collect();
     match measure {
-        Measure::Cadence(cadence) => {
-            let mut time = TimeCoverage::new(prepared.stream.reach());
+        Measure::Cadence(step) => {
+            let mut time = TimeCoverage::new(Some(step.least_reach()));
             both.iter().for_each(|series| time.merge(series.time.clone()));
-            cadence_runs(&time, cadence)
+            cadence_runs(&time, step)
         }
         Measure::Windows(windowing) => {
             let mut extents: BTreeMap<i128, (i128, i128)> = BTreeMap::new();
@@ -313,54 +573,50 @@ fn recovered_runs(prepared: &Prepared, measure: Measure, held: &[(Side, Option<&
     }
 }
 
-fn div_ceil(a: i128, b: i128) -> i128 {
-    -(-a).div_euclid(b)
-}
-
 fn div_round(a: i128, b: i128) -> i128 {
     (2 * a + b).div_euclid(2 * b)
 }
 
-/// Gaps of a coverage within bounds: range and estimate. `extent` stands in for bounds that were not given.
-fn time_gaps(measure: Measure, bounds: Bounds, extent: (i128, i128), runs: &[Run]) -> Vec<(Range, i128)> {
-    let mut gaps = Vec::new();
+/// Silences of a coverage within bounds. `extent` stands in for bounds that were not given.
+fn silences(measure: Measure<'_>, bounds: Bounds, extent: (i128, i128), runs: &[Run]) -> Vec<Silence> {
+    let mut silences = Vec::new();
+    let mut push = |from, until, before, after, missing| silences.push(Silence { from, until, before, after, missing });
     let (Some(first), Some(last)) = (runs.first(), runs.last()) else {
         // Nothing at all inside the bounds: one gap over all of them.
-        let (from, until, estimate) = match measure {
-            Measure::Cadence(cadence) => {
+        match measure {
+            Measure::Cadence(step) => {
                 let from = bounds.from.map_or(extent.0, |at| at.0);
-                let until = bounds.until.map_or(extent.1 + cadence, |at| at.0);
-                (from, until, div_round(until - from, cadence).max(1))
+                let until = bounds.until.map_or_else(|| step.due_after(extent.1, None), |at| at.0);
+                push(from, until, None, None, div_round(until - from, step.length(from)).max(1));
             }
             Measure::Windows(windowing) => {
                 let from = bounds.from.map_or(windowing.window_of(Instant(extent.0)).start.0, |at| at.0);
                 let until = bounds.until.map_or(windowing.window_of(Instant(extent.1)).end.0, |at| at.0);
-                (from, until, div_round(until - from, windowing.width().nanos()).max(1))
+                push(from, until, None, None, div_round(until - from, windowing.width().nanos()).max(1));
             }
-            Measure::None => return gaps,
-        };
-        gaps.push((Range::Time(from, until), estimate));
-        return gaps;
+            Measure::None => {}
+        }
+        return silences;
     };
     match measure {
-        Measure::Cadence(cadence) => {
+        Measure::Cadence(step) => {
             let from = bounds.from.map_or(extent.0, |at| at.0);
-            let head = (first.first - from).div_euclid(cadence);
+            let head = step.missing_before(from, first.first);
             if head >= 1 {
-                gaps.push((Range::Time(from, first.first), head));
+                push(from, first.first, None, Some(first.first), head);
             }
             for pair in runs.windows(2) {
                 let (t, u) = (pair[0].last, pair[1].first);
-                gaps.push((Range::Time(t + cadence, u), div_round(u - t, cadence) - 1));
+                push(step.due_after(t, Some(u)), u, Some(t), Some(u), step.missing_between(t, u));
             }
             // The other side's last row is inside, so without a given end the range ends one cadence after it.
             let (until, inside) = match bounds.until {
                 Some(at) => (at.0, at.0),
-                None => (extent.1 + cadence, extent.1 + 1),
+                None => (step.due_after(extent.1, None), extent.1 + 1),
             };
-            let tail = div_ceil(inside - last.last, cadence) - 1;
+            let tail = step.missing_after(last.last, inside);
             if tail >= 1 {
-                gaps.push((Range::Time(last.last + cadence, until), tail));
+                push(step.due_after(last.last, None), until, Some(last.last), None, tail);
             }
         }
         Measure::Windows(windowing) => {
@@ -369,7 +625,7 @@ fn time_gaps(measure: Measure, bounds: Bounds, extent: (i128, i128), runs: &[Run
             let until = bounds.until.map_or(windowing.window_of(Instant(extent.1)).end.0, |at| at.0);
             let mut push = |from: i128, until: i128| {
                 if from < until {
-                    gaps.push((Range::Time(from, until), div_round(until - from, width).max(1)));
+                    push(from, until, None, None, div_round(until - from, width).max(1));
                 }
             };
             push(from, first.from);
@@ -380,12 +636,16 @@ fn time_gaps(measure: Measure, bounds: Bounds, extent: (i128, i128), runs: &[Run
         }
         Measure::None => {}
     }
-    gaps
+    silences
 }
 
+#[expect(clippy::too_many_arguments, reason = "all of them are parts of one question")]
 fn time_facts(
     prepared: &Prepared,
-    measure: Measure,
+    measure: Measure<'_>,
+    due: &Due<'_>,
+    profile: Option<&SeriesProfile>,
+    both: &Shared,
     held: &[(Side, Option<&SeriesScreen>)],
     label: &str,
     extent: Option<(i128, i128)>,
@@ -411,15 +671,20 @@ fn time_facts(
     if matches!(measure, Measure::None) {
         return;
     }
-    let mut push = |whose, gaps: &[(Range, i128)], judged, status: &dyn Fn(Range) -> &'static str| {
-        for (range, estimate) in gaps {
+    let profile = profile.filter(|_| matches!(measure, Measure::Windows(_)));
+    let gaps = |runs: &[Run]| -> Vec<Piece> {
+        silences(measure, stream.bounds, extent, runs).iter().flat_map(|silence| due.pieces(&measure, silence, profile)).collect()
+    };
+    let mut push = |whose, pieces: &[Piece], judged, status: &dyn Fn(&Piece) -> &'static str| {
+        for piece in pieces {
+            let status = status(piece);
             facts.gaps.push(GapFact {
                 series: label.to_string(),
                 whose,
-                range: *range,
-                missing_estimate: *estimate,
-                status: status(*range),
-                judged,
+                range: piece.range,
+                missing_estimate: piece.missing,
+                status,
+                judged: judged && status == "open",
             });
         }
     };
@@ -427,18 +692,20 @@ fn time_facts(
         for (side, runs) in &side_runs {
             // A side without any row of the series is a missing series, not a gap; without series the keys say it.
             if !runs.is_empty() {
-                push(Whose::One(*side), &time_gaps(measure, stream.bounds, extent, runs), true, &|_| "open");
+                push(Whose::One(*side), &gaps(runs), true, &|piece| piece.status);
             }
         }
         return;
     }
-    let recovered = recovered_runs(prepared, measure, held);
-    let open = time_gaps(measure, stream.bounds, extent, &recovered);
-    push(Whose::Recovered, &open, true, &|_| "open");
+    let recovered = recovered_runs(measure, held);
+    let open = gaps(&recovered);
+    push(Whose::Recovered, &open, true, &|piece| piece.status);
     if let Some((_, runs)) = side_runs.iter().find(|(side, _)| *side == Side::Original) {
-        let own = time_gaps(measure, stream.bounds, extent, runs);
-        let ranges: Vec<Range> = open.iter().map(|(range, _)| *range).collect();
-        push(Whose::One(Side::Original), &own, false, &|range| filled_status(range, &ranges));
+        let ranges: Vec<Range> = open.iter().filter(|piece| piece.status == "open").map(|piece| piece.range).collect();
+        push(Whose::One(Side::Original), &gaps(runs), false, &|piece| match piece.status {
+            "open" => filled_status(piece.range, &ranges),
+            other => other,
+        });
     }
     for run in &recovered {
         facts.spans.push(SpanFact {
@@ -447,6 +714,9 @@ fn time_facts(
             range: Range::Time(run.from, run.until),
             rows: run.rows,
         });
+    }
+    if let [(_, original), (_, backfill)] = side_runs.as_slice() {
+        facts.edges.extend(edges(measure, label, original, backfill, both));
     }
     if prepared.sequence.is_none() {
         time_seams(measure, label, &side_runs, &recovered, facts);
@@ -465,12 +735,12 @@ fn filled_status(gap: Range, open: &[Range]) -> &'static str {
     }
 }
 
-fn time_seams(measure: Measure, label: &str, sides: &[(Side, Vec<Run>)], recovered: &[Run], facts: &mut Continuity) {
+fn time_seams(measure: Measure<'_>, label: &str, sides: &[(Side, Vec<Run>)], recovered: &[Run], facts: &mut Continuity) {
     let [(_, original), (_, backfill)] = sides else { return };
     // One tick after the last row, or a cadence where there is one: the overlap holds that row.
-    let after = match measure {
-        Measure::Cadence(cadence) => cadence,
-        _ => 1_000,
+    let after = |last: i128| match measure {
+        Measure::Cadence(step) => step.due_after(last, None),
+        _ => last + 1_000,
     };
     for mine in original {
         for theirs in backfill {
@@ -479,7 +749,7 @@ fn time_seams(measure: Measure, label: &str, sides: &[(Side, Vec<Run>)], recover
                 facts.seams.push(SeamFact {
                     kind: "overlap",
                     series: label.to_string(),
-                    range: Range::Time(from, last + after),
+                    range: Range::Time(from, after(last)),
                     before: None,
                     after: None,
                     rows: None,
@@ -496,7 +766,7 @@ fn time_seams(measure: Measure, label: &str, sides: &[(Side, Vec<Run>)], recover
             && before != after
         {
             let from = match measure {
-                Measure::Cadence(cadence) => pair[0].last + cadence,
+                Measure::Cadence(_) => pair[0].until,
                 _ => pair[0].until,
             };
             let until = if matches!(measure, Measure::Cadence(_)) { pair[1].first } else { pair[1].from };
@@ -549,92 +819,221 @@ fn sequence_gaps(spans: &[SequenceSpan], bounds: (Option<i128>, Option<i128>), e
     gaps
 }
 
-fn sequence_facts(prepared: &Prepared, held: &[(Side, Option<&SeriesScreen>)], label: &str, facts: &mut Continuity) {
+/// One counter of a series with the numbers of each side, in steps.
+struct Lane {
+    held: Vec<(Side, SequenceCoverage)>,
+    /// Bounds in steps.
+    bounds: (Option<i128>, Option<i128>),
+}
+
+/// The counters of a series: one, unless the sequence starts again.
+fn lanes(stream: &Stream, held: &[(Side, Option<&SeriesScreen>)], steps: Steps) -> Vec<Lane> {
+    let bounds = (stream.sequence_bounds.0.map(|at| steps.first_from(at)), stream.sequence_bounds.1.map(|at| steps.first_from(at)));
+    let counters = |series: &SeriesScreen| -> Vec<SequenceCoverage> {
+        match series.counters.is_empty() {
+            true => vec![series.sequence.clone()],
+            false => series.counters.iter().map(|counter| counter.numbers.clone()).collect(),
+        }
+    };
+    let sides: Vec<(Side, Vec<SequenceCoverage>)> =
+        held.iter().map(|(side, series)| (*side, series.map_or(Vec::new(), counters))).collect();
+    let many = sides.iter().map(|(_, counters)| counters.len()).max().unwrap_or(0);
+    // Bounds speak of the head of the first counter and the tail of the last.
+    let within = |at: usize, many: usize| (bounds.0.filter(|_| at == 0), bounds.1.filter(|_| at + 1 == many));
+    if sides.iter().all(|(_, counters)| counters.is_empty() || counters.len() == many) {
+        let lane = |at: usize| Lane {
+            held: sides.iter().map(|(side, counters)| (*side, counters.get(at).cloned().unwrap_or_default())).collect(),
+            bounds: within(at, many),
+        };
+        return (0..many).map(lane).collect();
+    }
+    // Sides that do not start again alike cannot be held against each other: each is judged by itself.
+    let own = sides.into_iter().flat_map(|(side, counters)| {
+        let many = counters.len();
+        counters.into_iter().enumerate().map(move |(at, numbers)| Lane { held: vec![(side, numbers)], bounds: within(at, many) })
+    });
+    own.collect()
+}
+
+/// From numbers to steps and back.
+#[derive(Debug, Clone, Copy)]
+struct Steps {
+    step: i128,
+    remainder: i128,
+}
+
+impl Steps {
+    fn number(self, at: i128) -> i128 {
+        at * self.step + self.remainder
+    }
+
+    /// The first step whose number is not before this one.
+    fn first_from(self, number: i128) -> i128 {
+        -(-(number - self.remainder)).div_euclid(self.step)
+    }
+
+    fn range(self, span: SequenceSpan) -> Range {
+        Range::Sequence(self.number(span.from), self.number(span.until))
+    }
+}
+
+fn sequence_facts(
+    prepared: &Prepared,
+    payloads: Option<&HashMap<i128, Option<i128>>>,
+    held: &[(Side, Option<&SeriesScreen>)],
+    label: &str,
+    facts: &mut Continuity,
+) {
     let stream = &prepared.stream;
     if prepared.sequence.is_none() {
         return;
     }
-    let spans: Vec<(Side, Vec<SequenceSpan>)> = held
-        .iter()
-        .map(|(side, series)| (*side, series.map_or(Vec::new(), |series| clipped(series.sequence.spans(), stream.sequence_bounds))))
-        .collect();
+    let extra = held.iter().find_map(|(_, series)| series.and_then(|series| series.extra.as_ref()));
+    let steps = Steps { step: stream.sequence_step, remainder: extra.map_or(0, |extra| extra.remainder) };
     for (side, series) in held {
         let Some(series) = series else { continue };
-        for (run, rows) in series.sequence.repeated() {
+        facts.sequences.extend(falls(*side, label, series, stream.mode));
+        let mut unusable = |kind, rows| {
+            if rows > 0 {
+                facts.sequences.push(SequenceFact {
+                    kind,
+                    side: *side,
+                    series: label.to_string(),
+                    from_sequence: None,
+                    until_sequence: None,
+                    from: None,
+                    until: None,
+                    rows,
+                });
+            }
+        };
+        let extra = series.extra.as_deref();
+        unusable("inverted", extra.map_or(0, |extra| extra.inverted));
+        unusable("off_step", extra.map_or(0, |extra| extra.off_step));
+    }
+    for lane in lanes(stream, held, steps) {
+        lane_facts(stream, payloads, &lane, steps, label, facts);
+    }
+}
+
+fn lane_facts(
+    stream: &Stream,
+    payloads: Option<&HashMap<i128, Option<i128>>>,
+    lane: &Lane,
+    steps: Steps,
+    label: &str,
+    facts: &mut Continuity,
+) {
+    for (side, numbers) in &lane.held {
+        for (run, rows) in numbers.repeated() {
             facts.sequences.push(SequenceFact {
                 kind: "duplicate",
                 side: *side,
                 series: label.to_string(),
-                from_sequence: run.from,
-                until_sequence: run.until,
+                from_sequence: Some(steps.number(run.from)),
+                until_sequence: Some(steps.number(run.until)),
                 from: None,
                 until: None,
                 rows,
             });
         }
-        facts.sequences.extend(regressions(*side, label, &series.clock));
     }
+    let spans: Vec<(Side, Vec<SequenceSpan>)> =
+        lane.held.iter().map(|(side, numbers)| (*side, clipped(numbers.spans(), lane.bounds))).collect();
     let extent = spans.iter().flat_map(|(_, spans)| spans).map(|span| (span.from, span.until)).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
     let Some(extent) = extent else { return };
+    let mut span_fact = |whose, span: &SequenceSpan| {
+        facts.spans.push(SpanFact {
+            series: label.to_string(),
+            whose,
+            range: steps.range(*span),
+            rows: u64::try_from(span.until - span.from).unwrap_or(u64::MAX),
+        });
+    };
     for (side, spans) in &spans {
-        for span in spans {
-            facts.spans.push(SpanFact {
-                series: label.to_string(),
-                whose: Whose::One(*side),
-                range: Range::Sequence(span.from, span.until),
-                rows: u64::try_from(span.until - span.from).unwrap_or(u64::MAX),
-            });
-        }
+        spans.iter().for_each(|span| span_fact(Whose::One(*side), span));
     }
-    let mut push = |whose, gaps: &[(Range, i128)], judged, status: &dyn Fn(Range) -> &'static str| {
-        for (range, estimate) in gaps {
+    let is_log = stream.sequence_kind == SequenceKind::KafkaOffset;
+    // What a hole in the numbers comes to: how many are lost, and what it is if none is.
+    let weigh = |range: Range, spans: &[SequenceSpan], estimate: i128| -> (i128, &'static str) {
+        let (from, until) = range.ends();
+        if !is_log {
+            return (estimate, "open");
+        }
+        let is_head = spans.first().is_some_and(|span| until <= span.from);
+        if is_head && lane.bounds.0.is_none() {
+            return (estimate, "retention");
+        }
+        let payload = |offset: i128| payloads.and_then(|known| known.get(&offset).copied().flatten());
+        match (payload(from - 1), payload(until)) {
+            (Some(before), Some(after)) if after > before => match (after - before - 1).min(estimate) {
+                0 => (estimate, "skipped"),
+                lost => (lost, "open"),
+            },
+            _ => (estimate, "open"),
+        }
+    };
+    let mut push = |whose, spans: &[SequenceSpan], judged: bool, filled: Option<&[Range]>| -> Vec<Range> {
+        let mut open = Vec::new();
+        for (range, estimate) in sequence_gaps(spans, lane.bounds, extent) {
+            let (missing, status) = weigh(range, spans, estimate);
+            if status == "open" {
+                open.push(range);
+            }
+            let (from, until) = range.ends();
             facts.gaps.push(GapFact {
                 series: label.to_string(),
                 whose,
-                range: *range,
-                missing_estimate: *estimate,
-                status: status(*range),
-                judged,
+                range: steps.range(SequenceSpan { from, until }),
+                missing_estimate: missing,
+                status: match (status, filled) {
+                    ("open", Some(left)) => filled_status(range, left),
+                    (status, _) => status,
+                },
+                judged: judged && status == "open",
             });
         }
+        open
     };
     if stream.mode != Mode::Fill {
         for (side, spans) in &spans {
             if !spans.is_empty() {
-                push(Whose::One(*side), &sequence_gaps(spans, stream.sequence_bounds, extent), true, &|_| "open");
+                push(Whose::One(*side), spans, true, None);
             }
         }
         return;
     }
     let mut union = SequenceCoverage::default();
-    for (_, series) in held {
-        if let Some(series) = series {
-            union = union.union(&series.sequence);
-        }
+    for (_, numbers) in &lane.held {
+        union = union.union(numbers);
     }
-    let recovered = clipped(union.spans(), stream.sequence_bounds);
-    let open = sequence_gaps(&recovered, stream.sequence_bounds, extent);
-    push(Whose::Recovered, &open, true, &|_| "open");
-    let ranges: Vec<Range> = open.iter().map(|(range, _)| *range).collect();
+    let recovered = clipped(union.spans(), lane.bounds);
+    let open = push(Whose::Recovered, &recovered, true, None);
     if let Some((_, own)) = spans.iter().find(|(side, _)| *side == Side::Original) {
-        push(Whose::One(Side::Original), &sequence_gaps(own, stream.sequence_bounds, extent), false, &|range| {
-            filled_status(range, &ranges)
-        });
+        push(Whose::One(Side::Original), own, false, Some(&open));
     }
-    for span in &recovered {
+    let mut span_fact = |whose, span: &SequenceSpan| {
         facts.spans.push(SpanFact {
             series: label.to_string(),
-            whose: Whose::Recovered,
-            range: Range::Sequence(span.from, span.until),
+            whose,
+            range: steps.range(*span),
             rows: u64::try_from(span.until - span.from).unwrap_or(u64::MAX),
         });
-    }
+    };
+    recovered.iter().for_each(|span| span_fact(Whose::Recovered, span));
     if let [(_, original), (_, backfill)] = spans.as_slice() {
-        sequence_seams(label, original, backfill, &recovered, facts);
+        sequence_seams(label, original, backfill, &recovered, steps, facts);
     }
 }
 
-fn sequence_seams(label: &str, original: &[SequenceSpan], backfill: &[SequenceSpan], recovered: &[SequenceSpan], facts: &mut Continuity) {
+fn sequence_seams(
+    label: &str,
+    original: &[SequenceSpan],
+    backfill: &[SequenceSpan],
+    recovered: &[SequenceSpan],
+    steps: Steps,
+    facts: &mut Continuity,
+) {
     let (mut a, mut b) = (0, 0);
     while let (Some(mine), Some(theirs)) = (original.get(a), backfill.get(b)) {
         let (from, until) = (mine.from.max(theirs.from), mine.until.min(theirs.until));
@@ -642,7 +1041,7 @@ fn sequence_seams(label: &str, original: &[SequenceSpan], backfill: &[SequenceSp
             facts.seams.push(SeamFact {
                 kind: "overlap",
                 series: label.to_string(),
-                range: Range::Sequence(from, until),
+                range: steps.range(SequenceSpan { from, until }),
                 before: None,
                 after: None,
                 rows: u64::try_from(until - from).ok(),
@@ -661,7 +1060,7 @@ fn sequence_seams(label: &str, original: &[SequenceSpan], backfill: &[SequenceSp
             facts.seams.push(SeamFact {
                 kind: "gap",
                 series: label.to_string(),
-                range: Range::Sequence(pair[0].until, pair[1].from),
+                range: steps.range(SequenceSpan { from: pair[0].until, until: pair[1].from }),
                 before: Some(before),
                 after: Some(after),
                 rows: None,
@@ -670,23 +1069,30 @@ fn sequence_seams(label: &str, original: &[SequenceSpan], backfill: &[SequenceSp
     }
 }
 
-/// Where the sequence of a series runs backwards.
-fn regressions(side: Side, label: &str, clock: &Clock) -> Vec<SequenceFact> {
-    let falls = clock.falls().unwrap_or_default();
-    let fact = |fall: Fall| SequenceFact {
-        kind: "regression",
+/// Where the sequence of a series runs backwards, and where it starts again.
+fn falls(side: Side, label: &str, series: &SeriesScreen, mode: Mode) -> Vec<SequenceFact> {
+    let resets: Vec<Fall> = series.counters.iter().filter_map(|counter| counter.began).collect();
+    let own = series.clock.falls().unwrap_or_default();
+    // In a fill a counter may start again where one side has no rows: then the fall is that of both together, and is told once.
+    let told = |fall: &Fall| resets.iter().any(|reset| fall.before.0 < reset.after.0 && reset.after.0 <= fall.after.0);
+    let fact = |kind, fall: Fall| SequenceFact {
+        kind,
         side,
         series: label.to_string(),
-        from_sequence: fall.before.1,
-        until_sequence: fall.after.1,
+        from_sequence: Some(fall.before.1),
+        until_sequence: Some(fall.after.1),
         from: Some(Instant(fall.before.0)),
         until: Some(Instant(fall.after.0)),
         rows: 1,
     };
-    falls.into_iter().map(fact).collect()
+    let mut facts: Vec<SequenceFact> = own.into_iter().filter(|fall| !told(fall)).map(|fall| fact("regression", fall)).collect();
+    if mode != Mode::Fill || side == Side::Original {
+        facts.extend(resets.into_iter().map(|fall| fact("reset", fall)));
+    }
+    facts
 }
 
-fn windows(prepared: &Prepared, screened: &mut Screened, keys: &BTreeSet<Vec<u8>>, facts: &mut Continuity) {
+fn windows(prepared: &Prepared, screened: &mut Screened, keys: &BTreeSet<Vec<u8>>, due: &Due<'_>, facts: &mut Continuity) {
     let stream = &prepared.stream;
     let single = stream.mode == Mode::Single;
     let mut empty_listed = 0;
@@ -713,8 +1119,11 @@ fn windows(prepared: &Prepared, screened: &mut Screened, keys: &BTreeSet<Vec<u8>
             let mut checksums = [None, None];
             let mut digests = [None, None];
             let mut sums = [None, None];
+            let mut lateness = [None, None];
             for side in &mut screened.sides {
                 let at = side.side.index();
+                let late = side.series.get(key).and_then(|series| series.extra.as_ref());
+                lateness[at] = late.zip(*start).and_then(|(extra, start)| extra.lateness.get(&start).copied());
                 let sum = side.series.get_mut(key).and_then(|series| series.windows.get_mut(start));
                 let digest = stream.digest.zip(sum.as_ref().map(|sum| sum.digests.clone()));
                 let checksum = sum.map(|sum| sum.checksum).unwrap_or_default();
@@ -732,7 +1141,7 @@ fn windows(prepared: &Prepared, screened: &mut Screened, keys: &BTreeSet<Vec<u8>
                 _ if sums[0] == sums[1] => "match",
                 _ => "differ",
             };
-            listed.push(WindowFact { series: label.clone(), window, rows, checksums, digests, status });
+            listed.push(WindowFact { series: label.clone(), window, rows, checksums, digests, status, lateness });
         }
         if let (Some(_), Some(windowing)) = (stream.window, screened.windowing) {
             let empty = empty_windows(stream.bounds, windowing, &listed, MOST_EMPTY_WINDOWS.saturating_sub(empty_listed));
@@ -745,7 +1154,8 @@ fn windows(prepared: &Prepared, screened: &mut Screened, keys: &BTreeSet<Vec<u8>
                     rows: zero,
                     checksums: [None, None],
                     digests: [None, None],
-                    status: "empty",
+                    status: if due.young().is_some_and(|young| window.end.0 > young) { "pending" } else { "empty" },
+                    lateness: [None, None],
                 });
             }
             listed.sort_by_key(|fact| fact.window.map(|window| window.start));

@@ -5,21 +5,29 @@
 //! [`catalogue`], run by [`run_checks()`]. No check reads rows, so no check costs a scan.
 
 mod align;
+#[doc(hidden)]
+pub mod bench_parts;
 mod buckets;
 pub mod catalogue;
 mod clock;
 mod continuity;
 mod diagnosis;
 mod digests;
+mod expectation;
+mod extra;
 mod hashing;
 mod localise;
 mod manifest;
+mod ordered;
+mod points;
 mod reading;
 mod relations;
 mod repeats;
 mod rules;
 mod runner;
 mod screen;
+mod seams;
+mod sequences;
 mod settle;
 mod sketch;
 mod store;
@@ -30,8 +38,10 @@ pub use continuity::{Continuity, GapFact, Range, SpanFact, Whose, WindowFact, co
 pub use diagnosis::{Diagnosis, Findings, diagnose};
 pub use localise::localise;
 pub use manifest::{ManifestFact, check_manifests};
+pub use ordered::settle_order;
 pub use relations::{RelationInput, accepts as accepts_relation, relations};
 pub use rules::{rule_is_valid, rules_of};
 pub use runner::{Outcome, run_checks};
 pub use screen::{Screened, SideScreen, screen};
+pub use sequences::settle_sequences;
 pub use settle::{Difference, Localised};

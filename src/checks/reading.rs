@@ -113,7 +113,8 @@ fn near_bounds(prepared: &Prepared, opened: &Opened) -> Option<Expr> {
         (Some(one), None) | (None, Some(one)) => one,
         (None, None) => return None,
     };
-    Some(near.or(ident(name.clone()).is_null()))
+    // A column that cannot hold NULL need not be asked: some files do not say how many they hold, and nothing could be left out.
+    Some(if opened.never_null.contains(name) { near } else { near.or(ident(name.clone()).is_null()) })
 }
 
 /// The plan of a pass over a side.
@@ -236,7 +237,7 @@ where
     }
     drop(guard);
     let elapsed_ms = u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX);
-    Ok((states, StageRecord { name, side: Some(side), rows, bytes: bytes_scanned(plan.as_ref()), elapsed_ms }))
+    Ok((states, StageRecord { name: name.into(), side: Some(side), rows, bytes: bytes_scanned(plan.as_ref()), elapsed_ms }))
 }
 
 /// An error of the engine while a side was read.

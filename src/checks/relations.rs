@@ -4,6 +4,7 @@ use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 
 use super::continuity::{Continuity, Range};
+use super::extra::Lateness;
 use super::manifest::ManifestFact;
 use super::rules::rules_of;
 use super::screen::Screened;
@@ -63,6 +64,10 @@ pub fn relations(input: &RelationInput<'_>) -> Result<Vec<(&'static str, RecordB
         ("gaps", gaps(input.continuity)?),
         ("sequence_facts", sequence_facts(input.continuity)?),
         ("seams", seams(input.continuity)?),
+        ("low_windows", low_windows(input.continuity)?),
+        ("cadences", cadences(input.continuity)?),
+        ("edges", edges(input.continuity)?),
+        ("outages", outages(input)?),
         ("differences", differences(input.localised)?),
         ("violations", violations(input)?),
         ("files", files(input.manifests)?),
@@ -77,6 +82,7 @@ fn stream(input: &RelationInput<'_>) -> Result<RecordBatch, ArrowError> {
         ("mode", text([Some(stream.mode.as_str())])),
         ("window", text([stream.window.map(|window| window.to_string())])),
         ("has_bounds", flag([!stream.bounds.is_open()])),
+        ("expect", text([stream.continuity.expect.map(crate::job::Expect::word)])),
         ("digest", text([stream.digest.map(|algorithm| algorithm.as_str())])),
     ])
 }
@@ -135,6 +141,9 @@ fn series_facts(input: &RelationInput<'_>) -> Result<RecordBatch, ArrowError> {
 
 fn windows(input: &RelationInput<'_>) -> Result<RecordBatch, ArrowError> {
     let of = input.continuity.windows.iter();
+    let late = |side: usize| input.continuity.windows.iter().map(move |fact| fact.lateness[side]);
+    let longest =
+        |late: Option<Lateness>| late.and_then(|late| late.longest).and_then(|nanos| i64::try_from(nanos.div_euclid(1_000_000)).ok());
     batch(vec![
         ("series", text(of.clone().map(|fact| Some(&fact.series)))),
         ("window_start", start(of.clone().map(|fact| fact.window.map(|window| window.start)))),
@@ -145,7 +154,11 @@ fn windows(input: &RelationInput<'_>) -> Result<RecordBatch, ArrowError> {
         ("backfill_checksum", text(of.clone().map(|fact| fact.checksums[1].as_ref()))),
         ("original_digest", text(of.clone().map(|fact| fact.digests[0].as_ref()))),
         ("backfill_digest", text(of.clone().map(|fact| fact.digests[1].as_ref()))),
-        ("status", text(of.map(|fact| Some(fact.status)))),
+        ("status", text(of.clone().map(|fact| Some(fact.status)))),
+        ("original_late_rows", count(late(0).map(|late| late.map(|late| late.late)))),
+        ("backfill_late_rows", count(late(1).map(|late| late.map(|late| late.late)))),
+        ("original_lateness_ms", integer(late(0).map(longest))),
+        ("backfill_lateness_ms", integer(late(1).map(longest))),
     ])
 }
 
@@ -190,8 +203,8 @@ fn sequence_facts(continuity: &Continuity) -> Result<RecordBatch, ArrowError> {
         ("kind", text(of.clone().map(|fact| Some(fact.kind)))),
         ("side", text(of.clone().map(|fact| Some(fact.side.as_str())))),
         ("series", text(of.clone().map(|fact| Some(&fact.series)))),
-        ("from_sequence", sequence(of.clone().map(|fact| Some(fact.from_sequence)))),
-        ("until_sequence", sequence(of.clone().map(|fact| Some(fact.until_sequence)))),
+        ("from_sequence", sequence(of.clone().map(|fact| fact.from_sequence))),
+        ("until_sequence", sequence(of.clone().map(|fact| fact.until_sequence))),
         ("from_time", start(of.clone().map(|fact| fact.from))),
         ("until_time", end(of.clone().map(|fact| fact.until))),
         ("rows", count(of.map(|fact| Some(fact.rows)))),
@@ -210,6 +223,71 @@ fn seams(continuity: &Continuity) -> Result<RecordBatch, ArrowError> {
         ("from_sequence", sequence(of.clone().map(|fact| sequence_ends(fact.range).0))),
         ("until_sequence", sequence(of.clone().map(|fact| sequence_ends(fact.range).1))),
         ("rows", count(of.map(|fact| fact.rows))),
+    ])
+}
+
+fn low_windows(continuity: &Continuity) -> Result<RecordBatch, ArrowError> {
+    let of = continuity.low_windows.iter();
+    batch(vec![
+        ("kind", text(of.clone().map(|low| Some(low.kind)))),
+        ("series", text(of.clone().map(|low| Some(&low.series)))),
+        ("side", text(of.clone().map(|low| Some(low.whose)))),
+        ("window_start", start(of.clone().map(|low| Some(low.window.start)))),
+        ("window_end", end(of.clone().map(|low| Some(low.window.end)))),
+        ("rows", count(of.clone().map(|low| Some(low.rows)))),
+        ("expected", text(of.clone().map(|low| Some(shown(low.expected))))),
+        ("chance", text(of.map(|low| low.chance.map(|chance| format!("{chance:.1e}"))))),
+    ])
+}
+
+fn edges(continuity: &Continuity) -> Result<RecordBatch, ArrowError> {
+    let of = continuity.edges.iter();
+    let duration = |range: Option<(Instant, Instant)>| range.and_then(|(from, until)| i64::try_from((until.0 - from.0) / 1_000_000).ok());
+    batch(vec![
+        ("series", text(of.clone().map(|fact| Some(&fact.series)))),
+        ("edge", text(of.clone().map(|fact| Some(fact.edge)))),
+        ("kind", text(of.clone().map(|fact| Some(fact.kind)))),
+        ("live_time", start(of.clone().map(|fact| Some(fact.live)))),
+        ("backfill_time", start(of.clone().map(|fact| Some(fact.backfill)))),
+        ("from_time", start(of.clone().map(|fact| fact.range.map(|(from, _)| from)))),
+        ("until_time", end(of.clone().map(|fact| fact.range.map(|(_, until)| until)))),
+        ("duration_ms", integer(of.clone().map(|fact| duration(fact.range)))),
+        ("identical_keys", count(of.clone().map(|fact| fact.identical))),
+        ("conflicting_keys", count(of.map(|fact| fact.conflicting))),
+    ])
+}
+
+fn outages(input: &RelationInput<'_>) -> Result<RecordBatch, ArrowError> {
+    let of = input.continuity.outages.iter();
+    let known = input.prepared.stream.outage;
+    batch(vec![
+        ("kind", text(of.clone().map(|fact| Some(fact.kind)))),
+        ("series", text(of.clone().map(|fact| Some(&fact.series)))),
+        ("from_time", start(of.clone().map(|fact| fact.from))),
+        ("until_time", end(of.clone().map(|fact| fact.until))),
+        ("rows", count(of.clone().map(|fact| Some(fact.rows)))),
+        ("rows_before", count(of.clone().map(|fact| Some(fact.before)))),
+        ("rows_after", count(of.clone().map(|fact| Some(fact.after)))),
+        ("outage_from", start(of.clone().map(|_| known.and_then(|known| known.from)))),
+        ("outage_until", end(of.map(|_| known.and_then(|known| known.until)))),
+    ])
+}
+
+/// A count that may be an average: whole, or with one digit.
+fn shown(expected: f64) -> String {
+    if (expected - expected.round()).abs() < 0.05 { format!("{expected:.0}") } else { format!("{expected:.1}") }
+}
+
+fn cadences(continuity: &Continuity) -> Result<RecordBatch, ArrowError> {
+    let of = continuity.cadences.iter();
+    batch(vec![
+        ("kind", text(of.clone().map(|fact| Some(fact.kind)))),
+        ("series", text(of.clone().map(|fact| Some(&fact.series)))),
+        ("from_time", start(of.clone().map(|fact| fact.from))),
+        ("cadence", text(of.clone().map(|fact| Some(&fact.cadence)))),
+        ("cadence_before", text(of.clone().map(|fact| fact.before.as_ref()))),
+        ("max_silence", text(of.clone().map(|fact| Some(&fact.silence)))),
+        ("steps", count(of.map(|fact| Some(fact.steps)))),
     ])
 }
 

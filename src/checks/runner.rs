@@ -180,6 +180,7 @@ fn findings_of(
             backfill_value: cells.text("backfill_value"),
             rows: cells.count("rows"),
             accepted: false,
+            known: false,
             message: message(&check.message, &cells),
         });
     }

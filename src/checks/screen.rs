@@ -29,10 +29,12 @@ use tokio::task::JoinSet;
 use super::align::{Alignment, Lane, LeftOver, Piece, Remains};
 use super::buckets::most_buckets;
 use super::clock::Clock;
+use super::extra::{Extra, ExtraPlan, Kept, settle_grids};
 use super::hashing::{Locality, SideHasher, Times};
 use super::reading::{Want, failed, fold_into, scan};
 use super::repeats::Repeats;
 use super::rules::rules_of;
+use super::sequences::Counter;
 use super::sketch::{ByHash, tag_of};
 use crate::domain::{
     Checksum, ColumnEncoder, Duration, ENCODING_VERSION, Instant, Mode, Seed, SequenceCoverage, Side, TimeCoverage, TimeSpan, Window,
@@ -40,7 +42,7 @@ use crate::domain::{
 };
 use crate::error::{Error, Result};
 use crate::findings::StageRecord;
-use crate::job::{DigestAlgorithm, Duplicates, RunOptions, SideSpec};
+use crate::job::{DigestAlgorithm, Duplicates, Format, RunOptions, SideSpec};
 use crate::progress::Progress;
 use crate::source::{Guard, InOrder, Opened, cut_alike, identical_files};
 use crate::staging::{Conversion, PairedColumn, Prepared, Shower};
@@ -49,12 +51,14 @@ use crate::staging::{Conversion, PairedColumn, Prepared, Shower};
 /// multiple of the one before, so that finer windows add up to coarser ones.
 const LADDER: [&str; 14] = ["1ms", "10ms", "100ms", "1s", "5s", "15s", "1m", "5m", "15m", "1h", "6h", "1d", "7d", "364d"];
 const MOST_DEFAULT_WINDOWS: i128 = 2_000;
-/// A partial state coarsens only beyond this, so that it never gets coarser than the whole.
-const MOST_PARTIAL_WINDOWS: i128 = 4_000;
+/// And into so many windows of all series together: many short series would else be a window a row.
+const MOST_SERIES_WINDOWS: i128 = 1_000_000;
 
 /// Batches that a reader may be ahead of the other side's. Some files must be decompressed a row group at a time, and the other reader should
 /// not stand still for so long.
 const BATCHES_AHEAD: usize = 12;
+/// About so many bytes at most.
+const BYTES_AHEAD: usize = 24 << 20;
 
 /// Tags of NULL keys that are remembered at most; beyond, every row is compared.
 const MOST_NULL_TAGS: usize = 1 << 20;
@@ -70,6 +74,10 @@ pub struct Screened {
     pub(super) remains: Option<Remains>,
     /// Which keys may come more than once, where that was asked.
     pub(super) repeats: Option<Repeats>,
+    /// What was learned of the cadence of each series, where that was asked.
+    pub(super) learned: BTreeMap<Vec<u8>, super::ordered::Learned>,
+    /// The payload's number at the edges of holes in the offsets, where that was asked.
+    pub(super) payloads: BTreeMap<Vec<u8>, HashMap<i128, Option<i128>>>,
     /// What each pass cost so far.
     pub stages: Vec<StageRecord>,
     /// Where what was read does not agree with what the files say of themselves.
@@ -132,6 +140,10 @@ pub struct SeriesScreen {
     pub sequence: SequenceCoverage,
     /// Event time against sequence.
     pub(super) clock: Clock,
+    /// The counters one after another, where the sequence starts again.
+    pub(super) counters: Vec<Counter>,
+    /// What only some streams ask for.
+    pub(super) extra: Option<Box<Extra>>,
 }
 
 /// Sum of the rows of one series in one window.
@@ -194,6 +206,7 @@ struct Plan {
     digest: Option<DigestAlgorithm>,
     shower: Shower,
     max_samples: usize,
+    extra: Option<ExtraPlan>,
 }
 
 /// Reads every side once.
@@ -361,9 +374,12 @@ impl Pass<'_> {
         self.progress.stage(&format!("screening {}", self.prepared.stream.name), rows);
         let (readings, lanes) = self.side_by_side(parts).await?;
         let alignment = Arc::new(self.alignment(&readings, lanes));
+        // Wide batches are few.
+        let batch_bytes = self.options.batch_size * self.prepared.paired.len().max(1) * 10;
+        let ahead = (BYTES_AHEAD / batch_bytes.max(1)).clamp(2, BATCHES_AHEAD);
         let (mut outlets, mut joined) = ([Vec::new(), Vec::new()], JoinSet::new());
         for _ in 0..lanes {
-            let ((to_a, from_a), (to_b, from_b)) = (channel(BATCHES_AHEAD), channel(BATCHES_AHEAD));
+            let ((to_a, from_a), (to_b, from_b)) = (channel(ahead), channel(ahead));
             outlets[0].push(to_a);
             outlets[1].push(to_b);
             let (lane, runtime) = (Lane::new(alignment.clone()), tokio::runtime::Handle::current());
@@ -474,6 +490,7 @@ impl Pass<'_> {
             sketch: (most_buckets(rows, self.options.memory_bytes), locality == Locality::Key),
             memory_bytes: self.options.memory_bytes,
             lanes: lanes as u64,
+            pruned: prepared.sides.iter().all(|opened| opened.format == Format::Parquet),
         }
     }
 
@@ -486,7 +503,7 @@ impl Pass<'_> {
             return all.collect();
         }
         let identity = prepared.identity();
-        let roles: Vec<usize> = prepared.time.iter().chain(&prepared.series).chain(&prepared.sequence).copied().collect();
+        let roles: Vec<usize> = prepared.roles();
         all.filter(|place| identity.contains(place) || roles.contains(place)).collect()
     }
 
@@ -571,6 +588,7 @@ fn plan(
         digest: stream.digest,
         shower: shower.clone(),
         max_samples: options.max_findings,
+        extra: ExtraPlan::of(prepared, opened.side),
     }
 }
 
@@ -687,6 +705,12 @@ fn windowing_at(window: Option<Duration>, zone: Tz, rung: usize) -> Option<Windo
         None => Duration::parse(LADDER[rung.min(LADDER.len() - 1)]).ok()?,
     };
     Windowing::new(width, zone).ok()
+}
+
+/// Into how many windows so many series are cut at most. A partial state may have twice as many: its rows and series are some of the whole's, so it never
+/// gets coarser.
+fn most_windows(series: usize) -> i128 {
+    (MOST_SERIES_WINDOWS / i128::try_from(series.max(1)).unwrap_or(i128::MAX)).clamp(1, MOST_DEFAULT_WINDOWS)
 }
 
 /// The first rung, from one on, that cuts an extent into at most so many windows.
@@ -809,10 +833,18 @@ impl Partial {
                 widen(&mut self.extent, first);
                 widen(&mut self.extent, last);
             }
-            self.coarsen_to(plan, rung_for(self.extent, self.rung, MOST_PARTIAL_WINDOWS));
+            self.coarsen_to(plan, rung_for(self.extent, self.rung, 2 * most_windows(self.series.len())));
         }
         let windowing = plan.time.and_then(|_| windowing_at(plan.window, plan.zone, self.rung));
-        let sequences = match plan.sequence {
+        if let Some(extra) = &plan.extra {
+            let look = extra.look(&plan.hasher, batch, times, windowing)?;
+            for row in 0..rows {
+                let Some(series) = self.series.get_mut(ids.as_ref().map_or(0, |ids| ids[row] as usize)) else { continue };
+                let SeriesScreen { extra, sequence, clock, null_sequences, .. } = &mut series.screen;
+                look.add(row, Kept { extra, sequence, clock, null_sequences });
+            }
+        }
+        let sequences = match plan.sequence.filter(|_| !plan.extra.as_ref().is_some_and(ExtraPlan::owns_numbers)) {
             Some(place) => Some(whole_numbers(&plan.hasher.canonicaliser.column(place, batch)?.0)?),
             None => None,
         };
@@ -1023,6 +1055,8 @@ impl SeriesScreen {
             window_extents: HashMap::new(),
             sequence: SequenceCoverage::default(),
             clock: Clock::default(),
+            counters: Vec::new(),
+            extra: None,
         }
     }
 
@@ -1036,7 +1070,8 @@ impl SeriesScreen {
     }
 
     fn merge(&mut self, other: Self) {
-        let Self { label: _, rows, null_times, null_sequences, windows, time, extent, window_extents, sequence, clock } = other;
+        let Self { label: _, rows, null_times, null_sequences, windows, time, extent, window_extents, sequence, clock, counters: _, extra } =
+            other;
         self.rows += rows;
         self.null_times += null_times;
         self.null_sequences += null_sequences;
@@ -1054,6 +1089,12 @@ impl SeriesScreen {
         }
         self.sequence.merge(sequence);
         self.clock.merge(clock);
+        if let Some(theirs) = extra {
+            match &mut self.extra {
+                Some(mine) => mine.merge(*theirs),
+                None => self.extra = Some(theirs),
+            }
+        }
     }
 }
 
@@ -1100,7 +1141,8 @@ fn finish(prepared: &Prepared, mut partials: Vec<Partial>) -> Screened {
             widen(&mut extent, last);
         }
     }
-    let rung = rung_for(extent, 0, MOST_DEFAULT_WINDOWS);
+    let series = partials.iter().map(|partial| partial.series.len()).max().unwrap_or(0);
+    let rung = rung_for(extent, 0, most_windows(series));
     let windowing = prepared.time.and_then(|_| windowing_at(stream.window, stream.time_zone, rung));
     let mut sides = Vec::new();
     for (opened, partial) in prepared.sides.iter().zip(&mut partials) {
@@ -1128,5 +1170,16 @@ fn finish(prepared: &Prepared, mut partials: Vec<Partial>) -> Screened {
             rules: std::mem::take(&mut partial.rules),
         });
     }
-    Screened { sides, windowing, remains: None, repeats: None, stages: Vec::new(), doubts: Vec::new() }
+    let mut screened = Screened {
+        sides,
+        windowing,
+        remains: None,
+        repeats: None,
+        learned: BTreeMap::new(),
+        payloads: BTreeMap::new(),
+        stages: Vec::new(),
+        doubts: Vec::new(),
+    };
+    settle_grids(prepared, &mut screened);
+    screened
 }

@@ -11,8 +11,9 @@
 //! mark = 32 bits of check, and below them a count in 32 bits
 //! ```
 //!
-//! An empty table proves equality as far as checksums can: every third sums all 128-bit row checksums, so the table is empty
-//! for different multisets with a probability of 2^-128 (see `domain/row_hash`). A table that peels to
+//! An empty table proves equality as far as checksums can: every third sums all 128-bit row checksums in two halves, so the table is empty
+//! for different multisets with a probability of 2^-128, or 2^-(128-2k) where all rows come 2^k times (see `domain/row_hash`);
+//! copies against nothing are seen by the count. A table that peels to
 //! nothing names every key that differs; up to some 0.8 rows for each cell it nearly always does. A table that
 //! does not peel names nothing: its rows are looked at in another way.
 //!

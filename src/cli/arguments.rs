@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use clap::Args;
 
 use crate::error::{Error, Result, nearest};
-use crate::job::raw::{RawBounds, RawRule, RawSide, RawStream, RawTolerance};
+use crate::job::raw::{RawBounds, RawRule, RawSequenceBounds, RawSide, RawStream, RawTolerance};
+use crate::job::{RawContinuity, RawExpect, RawMaintenance};
 
 /// What is verified. Each flag says what the field of the same name says in a job file, and wins over it.
 #[derive(Debug, Clone, Default, Args)]
@@ -22,10 +23,37 @@ pub(super) struct StreamArgs {
     /// Columns whose values each form a stream of their own (device, partition, region)
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',', help_heading = "Continuity")]
     series: Option<Vec<String>>,
-    /// An integer column that rises by one a row in each series (offset, order number)
+    /// An integer column that rises by one a row in each series (offset, order number); or two columns FIRST,LAST, where a row is a range
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',', help_heading = "Continuity")]
+    sequence: Option<Vec<String>>,
+    /// By how much the sequence rises [default: 1]
+    #[arg(long, value_name = "NUMBER", help_heading = "Continuity")]
+    sequence_step: Option<i64>,
+    /// What its numbers are: plain, or kafka_offset (a log skips some legally)
+    #[arg(long, value_name = "KIND", help_heading = "Continuity")]
+    sequence_kind: Option<String>,
+    /// The payload's own sequence, which tells legal skips of kafka_offset from loss
     #[arg(long, value_name = "COLUMN", help_heading = "Continuity")]
-    sequence: Option<String>,
-    /// Nominal step between two rows of a series, such as 250ms, 5m, 1h30m or 1d
+    payload_sequence: Option<String>,
+    /// Numbers that the sequence must cover, FROM/UNTIL, half-open; either end may be left out
+    #[arg(long, value_name = "FROM/UNTIL", help_heading = "Bounds")]
+    sequence_bounds: Option<String>,
+    /// What a window must hold: every_window, rows=N, like_original, profile
+    #[arg(long, value_name = "WHAT", help_heading = "Continuity")]
+    expect: Option<String>,
+    /// How late rows may be: what is younger than the latest row less this is not judged
+    #[arg(long, value_name = "DURATION", help_heading = "Continuity")]
+    grace: Option<String>,
+    /// A second clock, when rows arrived: lateness is told window by window
+    #[arg(long, value_name = "COLUMN", help_heading = "Continuity")]
+    ingest_time: Option<String>,
+    /// A CSV of the series that there must be, with their columns in its header
+    #[arg(long, value_name = "FILE", help_heading = "Continuity")]
+    expect_series: Option<String>,
+    /// A planned interruption, FROM/UNTIL; repeatable
+    #[arg(long, value_name = "FROM/UNTIL", help_heading = "Bounds")]
+    maintenance: Vec<String>,
+    /// Nominal step between two rows of a series, such as 250ms, 5m, 1h30m, 1d, 1mo or 1y; or learn
     #[arg(long, value_name = "DURATION", help_heading = "Continuity")]
     cadence: Option<String>,
     /// Silence from which on a gap begins [default: one and a half cadences]
@@ -170,6 +198,15 @@ impl StreamArgs {
             time,
             series,
             sequence,
+            sequence_step,
+            sequence_kind,
+            payload_sequence,
+            sequence_bounds,
+            expect,
+            grace,
+            ingest_time,
+            expect_series,
+            maintenance,
             cadence,
             max_silence,
             window,
@@ -191,19 +228,44 @@ impl StreamArgs {
             original_opt,
             backfill_opt,
         } = self;
+        let range = |flag: &str, text: &str| {
+            text.split_once('/').map(|(from, until)| (from.to_string(), until.to_string())).ok_or_else(|| {
+                usage(
+                    flag,
+                    format!("'{text}' has no '/' between its ends"),
+                    "write FROM/UNTIL, such as 2024-05-06T02:10:00Z/2024-05-06T03:40:00Z",
+                )
+            })
+        };
         let outage = outage
+            .map(|text| range("--outage", &text).map(|(from, until)| RawBounds { from: Some(from), until: Some(until) }))
+            .transpose()?;
+        let mut planned = Vec::new();
+        for text in maintenance {
+            let (from, until) = range("--maintenance", &text)?;
+            planned.push(RawMaintenance { from: Some(from), until: Some(until), reason: None });
+        }
+        let sequence_bounds = sequence_bounds
             .map(|text| {
-                text.split_once('/')
-                    .map(|(from, until)| RawBounds { from: Some(from.to_string()), until: Some(until.to_string()) })
-                    .ok_or_else(|| {
-                        usage(
-                            "--outage",
-                            format!("'{text}' has no '/' between its ends"),
-                            "write FROM/UNTIL, such as 2024-05-06T02:10:00Z/2024-05-06T03:40:00Z",
-                        )
-                    })
+                let help = "write FROM/UNTIL in whole numbers, such as 0/720, 0/ or /720";
+                let (from, until) = text
+                    .split_once('/')
+                    .ok_or_else(|| usage("--sequence-bounds", format!("'{text}' has no '/' between its ends"), help))?;
+                let end = |word: &str| match word.trim() {
+                    "" => Ok(None),
+                    word => word.parse().map(Some).map_err(|_| usage("--sequence-bounds", format!("'{word}' is not a whole number"), help)),
+                };
+                Ok(RawSequenceBounds { from: end(from)?, until: end(until)? })
             })
             .transpose()?;
+        let continuity = RawContinuity {
+            expect: expect.map(RawExpect::Word),
+            grace,
+            ingest_time,
+            expect_series,
+            maintenance: (!planned.is_empty()).then_some(planned),
+            ..RawContinuity::default()
+        };
         let mut tolerances = BTreeMap::new();
         for text in tolerance {
             let (column, value) = pair("--tolerance", &text, "write COLUMN=TOLERANCE, such as amount=abs:0.01 or ts=1ms")?;
@@ -231,12 +293,16 @@ impl StreamArgs {
             time,
             series,
             sequence,
+            sequence_step,
+            sequence_kind,
+            payload_sequence,
+            continuity: Some(continuity),
             cadence,
             max_silence,
             window,
             time_zone,
             bounds: (from.is_some() || until.is_some()).then_some(RawBounds { from, until }),
-            sequence_bounds: None,
+            sequence_bounds,
             outage,
             persistent_after,
             columns,

@@ -161,7 +161,7 @@ fn toml_of(proposal: &Proposal) -> String {
     );
     setting(
         "cadence",
-        stream.cadence.map(length),
+        stream.cadence.map(|cadence| text(&cadence.to_string())),
         "# cadence = \"1m\"                 # nominal step between two rows; a longer silence is a gap",
     );
     if stream.max_silence.is_some() {

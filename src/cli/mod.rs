@@ -3,6 +3,9 @@
 mod arguments;
 mod checks;
 mod init;
+mod outputs;
+mod report;
+mod shell;
 pub mod sql;
 mod verify;
 
@@ -24,6 +27,7 @@ use crate::error::Error;
         gapless verify original/ backfill/ --key order_id --time ts --window 1h\n  \
         gapless verify --job gapless.toml\n  \
         gapless init original/ backfill/ > gapless.toml\n  \
+        gapless report --output report.html\n  \
         gapless sql \"SELECT * FROM findings WHERE severity = 'error'\"\n\n\
         Exit codes: 0 pass, 1 a finding at or above --fail-on, 2 usage or input error, 3 incomplete, 130 interrupted."
 )]
@@ -38,10 +42,16 @@ enum Command {
     Verify(Box<verify::Args>),
     /// Ask the report in SQL; without arguments a shell
     Sql(sql::Args),
+    /// Show a stored run again in any form; list, compare and remove runs
+    Report(report::Args),
     /// Look at the data and write a commented job file
     Init(Box<init::Args>),
     /// What is checked, why, and with which SQL
     Checks(checks::Args),
+    /// Write completions for a shell
+    Completions(shell::CompletionArgs),
+    /// Write the manual page
+    Man(shell::ManArgs),
 }
 
 /// Runs the command line and returns the exit code. Results go to stdout, everything else to stderr.
@@ -51,6 +61,8 @@ where
     T: Into<OsString> + Clone,
 {
     quiet_panics();
+    let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
+    let typed: Vec<String> = args.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
@@ -60,9 +72,12 @@ where
         }
     };
     match cli.command {
-        Command::Verify(args) => verify::run(*args),
+        Command::Verify(args) => verify::run(*args, &typed),
+        Command::Report(args) => report::run(args),
         Command::Init(args) => init::run(*args),
         Command::Checks(args) => checks::run(args),
+        Command::Completions(args) => shell::completions(&args),
+        Command::Man(args) => shell::man(&args),
         Command::Sql(args) => {
             let Some(runtime) = runtime(threads(None)) else { return 2 };
             match runtime.block_on(sql::run(args)) {

@@ -7,12 +7,14 @@ use clap::{Args as ClapArgs, ValueEnum};
 use serde_json::json;
 
 use super::arguments::{StreamArgs, default_memory, memory};
-use super::{fail, print, runtime, say_error, threads};
+use super::outputs::{Outputs, file_of};
+use super::{fail, runtime, threads};
 use crate::domain::{Duration, Tolerance};
 use crate::error::{Error, Result, redacted};
+use crate::gate;
 use crate::job::{FailOn, Job, RunOptions, Shortcuts, Stream, build, load};
 use crate::progress::Progress;
-use crate::report::{OutputFormat, TextStyle, format_of, prepare_directory, render, store};
+use crate::report::{Baseline, OutputFormat, apply_baseline, prepare_directory, store};
 use crate::verify::{Run, verify};
 
 #[derive(Debug, ClapArgs)]
@@ -65,10 +67,18 @@ pub(super) struct Args {
     report: PathBuf,
     /// What is printed on stdout
     #[arg(long, value_enum, default_value = "text", help_heading = "Reporting")]
-    format: Format,
-    /// Also write the result to a file; its suffix decides the form (.json, .txt). May be given several times
+    format: OutputFormat,
+    /// Also write the result to a file; its suffix decides the form (.html, .json, .txt, .md, .xml, .csv, .jsonl, .prom,
+    /// .openlineage.json). May be given several times
     #[arg(long, value_name = "FILE", help_heading = "Reporting")]
     output: Vec<PathBuf>,
+    /// Write CSV cells as they are, even where a spreadsheet would take them for formulas
+    #[arg(long, help_heading = "Reporting")]
+    raw_csv: bool,
+    /// Findings that this run holds as well do not close the gate: a run of the report directory, or `last`, the latest run of the same
+    /// job that no baseline turned away
+    #[arg(long, value_name = "RUN", help_heading = "Reporting")]
+    baseline: Option<String>,
     /// From which severity on the exit code is 1
     #[arg(long, value_enum, value_name = "SEVERITY", default_value = "error", help_heading = "Reporting")]
     fail_on: FailOnArg,
@@ -92,12 +102,6 @@ pub(super) struct Args {
     no_progress: bool,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Format {
-    Text,
-    Json,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum How {
     Screen,
@@ -118,8 +122,8 @@ enum FailOnArg {
     Never,
 }
 
-pub(super) fn run(args: Args) -> u8 {
-    match prepared(args) {
+pub(super) fn run(args: Args, typed: &[String]) -> u8 {
+    match prepared(args, typed) {
         Ok(ready) => ready.run(),
         Err(error) => fail(&error),
     }
@@ -130,14 +134,12 @@ struct Ready {
     job: Job,
     options: RunOptions,
     as_run: serde_json::Value,
-    format: OutputFormat,
-    outputs: Vec<(PathBuf, OutputFormat)>,
-    quiet: bool,
-    verbose: bool,
+    baseline: Option<Baseline>,
+    outputs: Outputs,
     progress: bool,
 }
 
-fn prepared(args: Args) -> Result<Ready> {
+fn prepared(args: Args, typed: &[String]) -> Result<Ready> {
     let Args {
         original,
         backfill,
@@ -154,6 +156,8 @@ fn prepared(args: Args) -> Result<Ready> {
         report,
         format,
         output,
+        raw_csv,
+        baseline,
         fail_on,
         threads: wanted_threads,
         memory,
@@ -189,7 +193,8 @@ fn prepared(args: Args) -> Result<Ready> {
             help: "leave the flag out; only two sides of a replica can be compared and nothing else".to_string(),
         });
     }
-    let outputs = output.into_iter().map(output_of).collect::<Result<Vec<_>>>()?;
+    let files = output.into_iter().map(file_of).collect::<Result<Vec<_>>>()?;
+    let outputs = Outputs { format: (!quiet).then_some(format), files, verbose, raw_csv };
     let batch_size = std::env::var("GAPLESS_BATCH_SIZE").ok().and_then(|text| text.parse().ok()).filter(|rows| *rows > 0);
     let options = RunOptions {
         infer: !no_infer,
@@ -212,36 +217,30 @@ fn prepared(args: Args) -> Result<Ready> {
             FailOnArg::Never => FailOn::Never,
         },
     };
-    let as_run = as_run(&job, &options, job_path.as_deref());
-    let format = match format {
-        Format::Text => OutputFormat::Text,
-        Format::Json => OutputFormat::Json,
+    let as_run = as_run(&job, &options, job_path.as_deref(), typed);
+    // Looked for before anything is read, so that a wrong name costs nothing.
+    let known = match &baseline {
+        Some(wanted) => Baseline::open(&options.report, wanted, job.name.as_deref())?,
+        None => None,
     };
-    Ok(Ready { job, options, as_run, format, outputs, quiet, verbose, progress: !no_progress && !quiet })
+    if let (Some(wanted), None) = (&baseline, &known) {
+        say(&format!("note: --baseline {wanted}: there is no such run yet, so every finding counts"));
+    }
+    if known.is_some() && job.streams.iter().any(|stream| !stream.mask.is_empty()) && std::env::var_os("GAPLESS_MASK_KEY").is_none() {
+        say("note: without GAPLESS_MASK_KEY masked values differ between runs, so that findings with them always count as new");
+    }
+    Ok(Ready { job, options, as_run, baseline: known, outputs, progress: !no_progress && !quiet })
 }
 
-/// An output file and its form. What is wrong with it is found out before anything is read, not after an hour.
-fn output_of(path: PathBuf) -> Result<(PathBuf, OutputFormat)> {
-    let format = format_of(&path)?;
-    let wrong = |problem: String| Error::Usage {
-        place: format!("--output {}", path.display()),
-        problem,
-        help: "make the directory first, or choose another place".to_string(),
-    };
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(std::path::Path::new("."));
-    if !folder.is_dir() {
-        return Err(wrong(format!("the directory '{}' does not exist", folder.display())));
-    }
-    if path.is_dir() {
-        return Err(wrong("it is a directory".to_string()));
-    }
-    tempfile::tempfile_in(folder).map_err(|e| wrong(format!("the directory '{}' cannot be written to: {}", folder.display(), e.kind())))?;
-    Ok((path, format))
+fn say(line: &str) {
+    let mut line = crate::report::plain_lines(line);
+    line.push('\n');
+    let _ = std::io::Write::write_all(&mut std::io::stderr().lock(), line.as_bytes());
 }
 
 /// The job as it is run, for the report. Options of the sides that could hold data (filters) are kept: they are the
 /// user's own words.
-fn as_run(job: &Job, options: &RunOptions, path: Option<&std::path::Path>) -> serde_json::Value {
+fn as_run(job: &Job, options: &RunOptions, path: Option<&std::path::Path>, typed: &[String]) -> serde_json::Value {
     let side = |spec: &crate::job::SideSpec| {
         json!({
             "path": redacted(&spec.path),
@@ -274,6 +273,10 @@ fn as_run(job: &Job, options: &RunOptions, path: Option<&std::path::Path>) -> se
             time,
             series,
             sequence,
+            sequence_last,
+            sequence_step,
+            sequence_kind,
+            payload_sequence,
             cadence,
             max_silence,
             window,
@@ -282,6 +285,7 @@ fn as_run(job: &Job, options: &RunOptions, path: Option<&std::path::Path>) -> se
             sequence_bounds,
             outage,
             persistent_after,
+            continuity,
             columns,
             ignore,
             mask,
@@ -302,6 +306,11 @@ fn as_run(job: &Job, options: &RunOptions, path: Option<&std::path::Path>) -> se
             "time": time,
             "series": series,
             "sequence": sequence,
+            "sequence_last": sequence_last,
+            "sequence_step": sequence_step.to_string(),
+            "sequence_kind": sequence_kind.as_str(),
+            "payload_sequence": payload_sequence,
+            "continuity": continuity.said,
             "cadence": cadence.map(|d| d.to_string()),
             "max_silence": max_silence.map(|d| d.to_string()),
             "window": window.map(|d| d.to_string()),
@@ -327,6 +336,7 @@ fn as_run(job: &Job, options: &RunOptions, path: Option<&std::path::Path>) -> se
         })
     };
     json!({
+        "command": typed.iter().map(|word| redacted(word)).collect::<Vec<_>>(),
         "job": path.map(|path| path.display().to_string()),
         "streams": job.streams.iter().map(stream).collect::<Vec<_>>(),
         "infer": options.infer,
@@ -347,12 +357,8 @@ impl Ready {
         }
         let Some(runtime) = runtime(self.options.threads) else { return 2 };
         let progress = if self.progress && std::io::stderr().is_terminal() { Progress::on_terminal() } else { Progress::hidden() };
-        let say = |line: &str| {
-            let mut line = format!("assumed: {}", crate::report::plain_lines(line));
-            line.push('\n');
-            let _ = std::io::Write::write_all(&mut std::io::stderr().lock(), line.as_bytes());
-        };
-        let run = Run { options: &self.options, as_run: self.as_run.clone(), progress: &progress, say: &say };
+        let assumed = |line: &str| say(&format!("assumed: {line}"));
+        let run = Run { options: &self.options, as_run: self.as_run.clone(), progress: &progress, say: &assumed };
         // An interrupt is heard on a thread of its own, since settling differences keeps this one busy. Nothing has been
         // written while it can strike: the report is stored afterwards, in one step.
         let bar = progress.clone();
@@ -366,43 +372,24 @@ impl Ready {
         // Readers that are still at it are not waited for.
         runtime.shutdown_background();
         progress.finish();
-        let record = match outcome {
+        let mut record = match outcome {
             Ok(record) => record,
             Err(error) => return fail(&error),
         };
+        if let Some(baseline) = &self.baseline {
+            apply_baseline(&mut record, baseline);
+            record.exit_code = gate::exit_code(self.options.fail_on, &record);
+        }
         // The report is on disk before anything is printed and before the process ends.
         let stored = match store(&self.options.report, &record) {
             Ok(stored) => stored,
             Err(error) => return fail(&error),
         };
-        let mut failed = false;
-        for (path, format) in &self.outputs {
-            let text = render(&record, Some(&stored), *format, TextStyle { colour: false, verbose: true });
-            if let Err(error) = write_whole(path, text.as_bytes()) {
-                say_error(&format!("could not write '{}': {error}", path.display()), "choose a place that can be written to");
-                failed = true;
-            }
+        match self.outputs.write(&record, &stored) {
+            true => record.exit_code,
+            false => 2,
         }
-        if !self.quiet {
-            let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-            print(&render(&record, Some(&stored), self.format, TextStyle { colour, verbose: self.verbose }));
-        }
-        if failed { 2 } else { record.exit_code }
     }
-}
-
-/// Writes a file beside its place and moves it there, so that nobody reads half of it.
-fn write_whole(path: &std::path::Path, bytes: &[u8]) -> std::io::Result<()> {
-    use std::io::Write;
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(std::path::Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(directory)?;
-    file.write_all(bytes)?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
-    }
-    file.persist(path).map(drop).map_err(|error| error.error)
 }
 
 async fn interrupted() {

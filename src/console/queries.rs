@@ -42,6 +42,7 @@ pub const READY_QUERIES: &[ReadyQuery] = ready_queries! {
     coverage
     open_gaps
     gaps_filled
+    seams
     collect_again
     worst_windows
     mismatched_columns

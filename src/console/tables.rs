@@ -159,6 +159,10 @@ pub const TABLES: &[Table] = &[
             ("original_digest", Text),
             ("backfill_digest", Text),
             ("status", Text),
+            ("original_late_rows", Count),
+            ("backfill_late_rows", Count),
+            ("original_lateness_ms", Count),
+            ("backfill_lateness_ms", Count),
         ],
     },
     Table {
@@ -194,6 +198,23 @@ pub const TABLES: &[Table] = &[
         ],
     },
     Table {
+        name: "seams",
+        row: "an edge at which a fill's backfill meets live data",
+        columns: &[
+            ("stream", Text),
+            ("series", Text),
+            ("edge", Text),
+            ("kind", Text),
+            ("live_time", Time),
+            ("backfill_time", Time),
+            ("from_time", Time),
+            ("until_time", Time),
+            ("duration_ms", Count),
+            ("identical_keys", Count),
+            ("conflicting_keys", Count),
+        ],
+    },
+    Table {
         name: "findings",
         row: "a finding",
         columns: &[
@@ -218,6 +239,7 @@ pub const TABLES: &[Table] = &[
             ("rows", Count),
             ("accepted", Claim),
             ("message", Text),
+            ("known", Claim),
         ],
     },
     Table {

@@ -33,6 +33,9 @@ impl Duration {
     /// 30 minutes.
     pub const HALF_AN_HOUR: Self = Self(1_800_000_000_000);
 
+    /// 24 hours.
+    pub const DAY: Self = Self(86_400_000_000_000);
+
     /// A length of so many nanoseconds, if that is positive.
     pub fn from_nanos(nanos: i128) -> Option<Self> {
         (nanos > 0).then_some(Self(nanos))

@@ -101,6 +101,13 @@ impl Verdict {
     }
 }
 
+impl Verdict {
+    /// Reads the public word.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Pass, Self::Incomplete, Self::Fail].into_iter().find(|verdict| verdict.as_str() == text)
+    }
+}
+
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -131,6 +138,8 @@ pub struct Finding {
     pub backfill_value: Option<String>,
     pub rows: Option<i64>,
     pub accepted: bool,
+    /// The baseline run holds the same finding.
+    pub known: bool,
     pub message: String,
 }
 

@@ -68,6 +68,13 @@ impl Mode {
     }
 }
 
+impl Mode {
+    /// Reads the public word.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Replica, Self::Fill, Self::Single].into_iter().find(|mode| mode.as_str() == text)
+    }
+}
+
 impl fmt::Display for Mode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

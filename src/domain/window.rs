@@ -85,6 +85,16 @@ impl Windowing {
         Window { start: self.boundary_at_or_before(at), end: self.boundary_after(at) }
     }
 
+    /// The wall clock at an instant: nanoseconds since 1970-01-01T00:00 local time.
+    pub fn wall_of(&self, at: Instant) -> i128 {
+        at.0 + self.offset(at)
+    }
+
+    /// The first instant at which the wall clock shows a time, or where clocks skip it, the first one after.
+    pub fn at_wall(&self, wall: i128) -> Instant {
+        self.first_instant_at(wall)
+    }
+
     /// Nanoseconds that local time is ahead of UTC at an instant.
     fn offset(&self, at: Instant) -> i128 {
         let (seconds, _) = at.split();

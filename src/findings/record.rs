@@ -1,5 +1,6 @@
 //! What a run leaves: everything that a report, a gate or a query is made from, and nothing of the data itself.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use arrow::record_batch::RecordBatch;
@@ -17,6 +18,8 @@ pub struct RunRecord {
     pub finished: Instant,
     pub verdict: Verdict,
     pub exit_code: u8,
+    /// The run whose findings are known, so that only others close the gate.
+    pub baseline: Option<String>,
     pub version: String,
     /// The job as it was run, as JSON.
     pub options: serde_json::Value,
@@ -27,7 +30,7 @@ pub struct RunRecord {
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the fields of `stages` in the JSON summary, documented in docs/report.md")]
 pub struct StageRecord {
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     pub side: Option<Side>,
     pub rows: u64,
     pub bytes: u64,
@@ -64,9 +67,13 @@ pub struct StreamRecord {
     pub findings: Vec<Finding>,
     /// Complete counts by check, accepted findings included.
     pub totals: BTreeMap<String, u64>,
+    /// Complete counts by check and severity, accepted findings included.
+    pub found: BTreeMap<(String, Severity), u64>,
     /// Complete counts by severity, accepted findings left out.
     pub by_severity: BTreeMap<Severity, u64>,
     pub accepted: u64,
+    /// Findings that the baseline holds as well, accepted ones left out.
+    pub known: u64,
     /// Checks whose findings were cut at the limit.
     pub cut: Vec<String>,
     pub assumed: Vec<String>,
@@ -74,6 +81,8 @@ pub struct StreamRecord {
     pub windows: RecordBatch,
     pub spans: RecordBatch,
     pub gaps: RecordBatch,
+    /// The edges at which a fill's backfill meets live data.
+    pub seams: RecordBatch,
     /// What happened, the gravest first.
     pub incidents: Vec<IncidentRecord>,
     pub diagnoses: Vec<DiagnosisRecord>,
@@ -131,6 +140,83 @@ pub struct Counts {
     pub violations: Option<u64>,
 }
 
+impl Counts {
+    /// The counts by their public names, in the order of the summary.
+    pub fn named(&self) -> [(&'static str, Option<u64>); 13] {
+        // Taken apart, so that a count that is added is also written.
+        let Self {
+            original_rows,
+            backfill_rows,
+            matched_keys,
+            missing_keys,
+            unexpected_keys,
+            mismatched_keys,
+            duplicate_keys,
+            surplus_rows,
+            missing_rows,
+            unexpected_rows,
+            gaps,
+            sequence_gaps,
+            violations,
+        } = *self;
+        [
+            ("original_rows", original_rows),
+            ("backfill_rows", backfill_rows),
+            ("matched_keys", matched_keys),
+            ("missing_keys", missing_keys),
+            ("unexpected_keys", unexpected_keys),
+            ("mismatched_keys", mismatched_keys),
+            ("duplicate_keys", duplicate_keys),
+            ("surplus_rows", surplus_rows),
+            ("missing_rows", missing_rows),
+            ("unexpected_rows", unexpected_rows),
+            ("gaps", gaps),
+            ("sequence_gaps", sequence_gaps),
+            ("violations", violations),
+        ]
+    }
+
+    /// The counts out of what has them by their public names.
+    pub fn from_named(of: impl Fn(&str) -> Option<u64>) -> Self {
+        Self {
+            original_rows: of("original_rows"),
+            backfill_rows: of("backfill_rows"),
+            matched_keys: of("matched_keys"),
+            missing_keys: of("missing_keys"),
+            unexpected_keys: of("unexpected_keys"),
+            mismatched_keys: of("mismatched_keys"),
+            duplicate_keys: of("duplicate_keys"),
+            surplus_rows: of("surplus_rows"),
+            missing_rows: of("missing_rows"),
+            unexpected_rows: of("unexpected_rows"),
+            gaps: of("gaps"),
+            sequence_gaps: of("sequence_gaps"),
+            violations: of("violations"),
+        }
+    }
+}
+
+impl RunRecord {
+    /// From which severity on a finding weighs for the verdict.
+    pub fn threshold(&self) -> Severity {
+        if self.options["fail_on"] == "warn" { Severity::Warn } else { Severity::Error }
+    }
+}
+
+impl StreamRecord {
+    /// Findings of a check at or above a severity that are neither accepted nor known: complete, also where the list was cut.
+    pub fn failing(&self, check: &str, threshold: Severity) -> u64 {
+        let all: u64 = self.found.iter().filter(|((name, severity), _)| name == check && *severity >= threshold).map(|(_, n)| n).sum();
+        let excused = self.findings.iter().filter(|f| f.check == check && f.severity >= threshold && (f.accepted || f.known)).count();
+        all.saturating_sub(excused as u64)
+    }
+
+    /// The record of a side, if the stream has it.
+    pub fn side(&self, side: Side) -> Option<&SideRecord> {
+        self.sides.iter().find(|record| record.side == side)
+    }
+}
+
 /// How a check fared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each word says it")]
@@ -148,6 +234,13 @@ impl CheckStatus {
             Self::Fail => "fail",
             Self::NotJudged => "not_judged",
         }
+    }
+}
+
+impl CheckStatus {
+    /// Reads the public word.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Pass, Self::Fail, Self::NotJudged].into_iter().find(|status| status.as_str() == text)
     }
 }
 

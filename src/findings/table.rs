@@ -33,7 +33,8 @@ pub fn findings_batch<'a>(of: impl Iterator<Item = &'a Finding> + Clone) -> Resu
         ("backfill_value", text(of.clone().map(|f| f.backfill_value.as_ref()))),
         ("rows", count(of.clone().map(|f| f.rows.and_then(|rows| u64::try_from(rows).ok())))),
         ("accepted", flag(of.clone().map(|f| f.accepted))),
-        ("message", text(of.map(|f| Some(&f.message)))),
+        ("message", text(of.clone().map(|f| Some(&f.message)))),
+        ("known", flag(of.map(|f| f.known))),
     ])
 }
 

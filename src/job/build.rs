@@ -5,10 +5,13 @@ use std::path::Path;
 
 use chrono_tz::Tz;
 
+use super::continuity::{Around, build_continuity};
 use super::raw::{RawAccept, RawBounds, RawJob, RawRule, RawSide, RawStream, RawTolerance};
 use super::rule_file::read_rules;
-use super::{Accept, Ambiguous, ColumnType, DigestAlgorithm, Duplicates, Format, Job, ManifestSpec, Rule, SideSpec, Stream, TextRule};
-use crate::domain::{Bounds, Duration, Instant, Mode, Severity, Side, Tolerance};
+use super::{
+    Accept, Ambiguous, ColumnType, DigestAlgorithm, Duplicates, Format, Job, ManifestSpec, Rule, SequenceKind, SideSpec, Stream, TextRule,
+};
+use crate::domain::{Bounds, Cadence, Duration, Instant, Mode, Severity, Side, Tolerance};
 use crate::error::{Error, Result, nearest};
 
 /// Reads a job file and makes its relative paths relative to the file.
@@ -31,6 +34,9 @@ pub fn load(path: &Path) -> Result<RawJob> {
         }
         if let Some(rules) = &mut stream.rules {
             *rules = relative_to(&base, rules);
+        }
+        if let Some(continuity) = &mut stream.continuity {
+            continuity.locate(|path| relative_to(&base, path));
         }
         for manifest in stream.manifest.iter_mut().flatten() {
             let (side, file) = split_manifest(manifest);
@@ -125,6 +131,7 @@ fn flag_of(field: &str) -> String {
     match (name, rest.trim()) {
         ("original" | "backfill", _) => name.to_uppercase(),
         ("bounds", _) => "--from and --until".to_string(),
+        ("continuity", rest) => flag_of(rest),
         (name, "") => format!("--{}", name.replace('_', "-")),
         (name, rest) => format!("--{} {rest}", name.replace('_', "-")),
     }
@@ -146,6 +153,9 @@ fn build_stream(name: String, raw: RawStream, place: &dyn Fn(&str) -> String) ->
         time,
         series,
         sequence,
+        sequence_step,
+        sequence_kind,
+        payload_sequence,
         cadence,
         max_silence,
         window,
@@ -154,6 +164,7 @@ fn build_stream(name: String, raw: RawStream, place: &dyn Fn(&str) -> String) ->
         sequence_bounds,
         outage,
         persistent_after,
+        continuity,
         columns,
         ignore,
         mask,
@@ -200,14 +211,24 @@ fn build_stream(name: String, raw: RawStream, place: &dyn Fn(&str) -> String) ->
             .transpose()
             .map_err(|e| usage(&at(field), &e.to_string(), "write a positive duration such as 250ms, 5m, 1h30m or 1d"))
     };
-    let cadence = duration("cadence", cadence)?;
+    let cadence = cadence.map(|text| Cadence::parse(&text)).transpose().map_err(|e| {
+        usage(&at("cadence"), &e.to_string(), "write a positive duration such as 250ms, 5m, 1h30m or 1d; or 1mo, 1y, learn")
+    })?;
     let max_silence = duration("max_silence", max_silence)?;
     let window = duration("window", window)?;
     let persistent_after = duration("persistent_after", persistent_after)?.unwrap_or(Duration::HALF_AN_HOUR);
     if max_silence.is_some() && cadence.is_none() {
         return Err(usage(&at("max_silence"), "there is no cadence for it to go with", "add --cadence, the nominal step between two rows"));
     }
-    if let (Some(silence), Some(cadence)) = (max_silence, cadence)
+    if max_silence.is_some() && cadence == Some(Cadence::Learn) {
+        return Err(usage(&at("max_silence"), "a learned cadence comes with the silence that it allows", "drop one of the two"));
+    }
+    let least = match cadence {
+        Some(Cadence::Fixed(length)) => Some(length),
+        Some(Cadence::Months(months)) => Duration::from_nanos(i128::from(months) * 31 * Duration::DAY.nanos()),
+        _ => None,
+    };
+    if let (Some(silence), Some(cadence)) = (max_silence, least)
         && silence < cadence
     {
         return Err(usage(
@@ -233,6 +254,51 @@ fn build_stream(name: String, raw: RawStream, place: &dyn Fn(&str) -> String) ->
     }
     if sequence_bounds != (None, None) && sequence.is_none() {
         return Err(usage(&at("sequence_bounds"), "there is no sequence for them to bound", "name the column with --sequence"));
+    }
+    let (sequence, sequence_last) = match sequence.as_deref() {
+        None => (None, None),
+        Some([only]) => (Some(only.clone()), None),
+        Some([first, last]) if first != last => (Some(first.clone()), Some(last.clone())),
+        Some(_) => {
+            return Err(usage(
+                &at("sequence"),
+                "a sequence is one column, or two that hold the first and the last number of a row",
+                "write sequence = \"log_offset\", or sequence = [\"first_id\", \"last_id\"] (--sequence first_id,last_id)",
+            ));
+        }
+    };
+    let step = sequence_step.unwrap_or(1);
+    if step < 1 {
+        return Err(usage(&at("sequence_step"), &format!("{step} is not a step"), "a sequence rises: use a whole number from 1 up"));
+    }
+    if step > 1 && sequence_last.is_some() {
+        return Err(usage(&at("sequence_step"), "a row that stands for a range holds every number of it", "drop one of the two"));
+    }
+    let sequence_kind = match sequence_kind.as_deref() {
+        None | Some("plain") => SequenceKind::Plain,
+        Some("kafka_offset") => SequenceKind::KafkaOffset,
+        Some(word) => {
+            return Err(usage(&at("sequence_kind"), &format!("'{word}' is not known"), "use plain (the default) or kafka_offset"));
+        }
+    };
+    for (field, said) in [
+        ("sequence_step", sequence_step.is_some()),
+        ("sequence_kind", sequence_kind != SequenceKind::Plain),
+        ("payload_sequence", payload_sequence.is_some()),
+    ] {
+        if said && sequence.is_none() {
+            return Err(usage(&at(field), "there is no sequence for it to speak of", "name the column with --sequence"));
+        }
+    }
+    if sequence_kind == SequenceKind::KafkaOffset && (step > 1 || sequence_last.is_some()) {
+        return Err(usage(&at("sequence_kind"), "offsets of a log rise by one, one a row", "drop sequence_step, and name one column"));
+    }
+    if payload_sequence.is_some() && sequence_kind != SequenceKind::KafkaOffset {
+        return Err(usage(
+            &at("payload_sequence"),
+            "it tells legal skips of log offsets from loss, and the sequence is not one",
+            "add sequence_kind = \"kafka_offset\"",
+        ));
     }
     let outage = outage.map(|raw| build_bounds(raw, &at("outage"))).transpose()?;
     let tolerance = tolerance
@@ -302,6 +368,11 @@ fn build_stream(name: String, raw: RawStream, place: &dyn Fn(&str) -> String) ->
             ManifestSpec { path: path.to_string(), side }
         })
         .collect();
+    let series = named_columns(series.unwrap_or_default(), &at("series"))?;
+    let mask = named_columns(mask.unwrap_or_default(), &at("mask"))?;
+    let around = Around { series: &series, mask: &mask, zone, two_sided_replica: mode == Mode::Replica, windowed: window.is_some() };
+    let inner = |field: &str| at(&format!("continuity.{field}"));
+    let continuity = build_continuity(continuity.unwrap_or_default(), &around, &inner, build_bounds, self::zone)?;
     Ok(Stream {
         mode,
         original: build_side(original, &at("original"))?,
@@ -309,8 +380,12 @@ fn build_stream(name: String, raw: RawStream, place: &dyn Fn(&str) -> String) ->
         key,
         keyless,
         time,
-        series: named_columns(series.unwrap_or_default(), &at("series"))?,
+        series,
         sequence,
+        sequence_last,
+        sequence_step: i128::from(step),
+        sequence_kind,
+        payload_sequence,
         cadence,
         max_silence,
         window,
@@ -319,9 +394,10 @@ fn build_stream(name: String, raw: RawStream, place: &dyn Fn(&str) -> String) ->
         sequence_bounds,
         outage,
         persistent_after,
+        continuity,
         columns: columns.map(|columns| named_columns(columns, &at("columns"))).transpose()?,
         ignore: named_columns(ignore.unwrap_or_default(), &at("ignore"))?,
-        mask: named_columns(mask.unwrap_or_default(), &at("mask"))?,
+        mask,
         tolerance,
         text,
         rules: built_rules,

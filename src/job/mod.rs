@@ -5,6 +5,7 @@
 
 mod build;
 mod column_type;
+mod continuity;
 pub mod raw;
 mod rule_file;
 mod sql_header;
@@ -16,9 +17,10 @@ use chrono_tz::Tz;
 
 pub use build::{build, load};
 pub use column_type::ColumnType;
+pub use continuity::{ContinuitySpec, Expect, ExpectedSeries, Maintenance, RawContinuity, RawExpect, RawMaintenance};
 pub use sql_header::SqlHeader;
 
-use crate::domain::{Bounds, Duration, Instant, Mode, Severity, Side, Tolerance};
+use crate::domain::{Bounds, Cadence, Duration, Instant, Mode, Severity, Side, Step, Tolerance};
 
 /// Everything one run verifies.
 #[derive(Debug, Clone)]
@@ -43,7 +45,12 @@ pub struct Stream {
     pub time: Option<String>,
     pub series: Vec<String>,
     pub sequence: Option<String>,
-    pub cadence: Option<Duration>,
+    /// The last number of a row, where a row stands for a range of numbers; the first is the sequence.
+    pub sequence_last: Option<String>,
+    pub sequence_step: i128,
+    pub sequence_kind: SequenceKind,
+    pub payload_sequence: Option<String>,
+    pub cadence: Option<Cadence>,
     pub max_silence: Option<Duration>,
     pub window: Option<Duration>,
     pub time_zone: Tz,
@@ -53,6 +60,7 @@ pub struct Stream {
     pub outage: Option<Bounds>,
     /// The length from which on an incident is persistent, and not brief.
     pub persistent_after: Duration,
+    pub continuity: ContinuitySpec,
     pub columns: Option<Vec<String>>,
     pub ignore: Vec<String>,
     pub mask: Vec<String>,
@@ -78,10 +86,41 @@ impl Stream {
         Side::BOTH.into_iter().filter(|side| self.side(*side).is_some()).collect()
     }
 
-    /// The silence from which on a gap begins: as said, or one and a half cadences.
+    /// By what silence is measured; `None` without a cadence, and where it is learned from each series.
+    pub fn step(&self) -> Option<Step> {
+        let silence = self.max_silence.map(Duration::nanos);
+        match self.cadence? {
+            Cadence::Fixed(cadence) => {
+                let cadence = cadence.nanos();
+                Some(Step::Fixed { cadence, reach: silence.unwrap_or(cadence + cadence / 2) })
+            }
+            Cadence::Months(months) => Some(Step::Months { months, zone: self.time_zone, silence }),
+            Cadence::Learn => None,
+        }
+    }
+
+    /// The reach with which time spans are collected: silences up to it are no gap.
     pub fn reach(&self) -> Option<i128> {
-        let cadence = self.cadence?.nanos();
-        Some(self.max_silence.map_or(cadence + cadence / 2, Duration::nanos))
+        self.step().map(|step| step.least_reach())
+    }
+}
+
+/// What the numbers of a sequence are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SequenceKind {
+    /// Every number is a row.
+    Plain,
+    /// Offsets of a log, which skips some.
+    KafkaOffset,
+}
+
+impl SequenceKind {
+    /// The public word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::KafkaOffset => "kafka_offset",
+        }
     }
 }
 

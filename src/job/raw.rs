@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
+use super::continuity::RawContinuity;
+
 /// A job file.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -34,7 +36,11 @@ pub struct RawStream {
     pub keyless: Option<bool>,
     pub time: Option<String>,
     pub series: Option<Vec<String>>,
-    pub sequence: Option<String>,
+    #[serde(default, deserialize_with = "names")]
+    pub sequence: Option<Vec<String>>,
+    pub sequence_step: Option<i64>,
+    pub sequence_kind: Option<String>,
+    pub payload_sequence: Option<String>,
     pub cadence: Option<String>,
     pub max_silence: Option<String>,
     pub window: Option<String>,
@@ -43,6 +49,7 @@ pub struct RawStream {
     pub sequence_bounds: Option<RawSequenceBounds>,
     pub outage: Option<RawBounds>,
     pub persistent_after: Option<String>,
+    pub continuity: Option<RawContinuity>,
     pub columns: Option<Vec<String>>,
     pub ignore: Option<Vec<String>>,
     pub mask: Option<Vec<String>>,
@@ -157,6 +164,9 @@ impl RawStream {
             time: self.time.or(other.time),
             series: self.series.or(other.series),
             sequence: self.sequence.or(other.sequence),
+            sequence_step: self.sequence_step.or(other.sequence_step),
+            sequence_kind: self.sequence_kind.or(other.sequence_kind),
+            payload_sequence: self.payload_sequence.or(other.payload_sequence),
             cadence: self.cadence.or(other.cadence),
             max_silence: self.max_silence.or(other.max_silence),
             window: self.window.or(other.window),
@@ -168,6 +178,10 @@ impl RawStream {
             sequence_bounds: self.sequence_bounds.or(other.sequence_bounds),
             outage: self.outage.or(other.outage),
             persistent_after: self.persistent_after.or(other.persistent_after),
+            continuity: match (self.continuity, other.continuity) {
+                (Some(mine), Some(theirs)) => Some(mine.or(theirs)),
+                (mine, theirs) => mine.or(theirs),
+            },
             columns: self.columns.or(other.columns),
             ignore: self.ignore.or(other.ignore),
             mask: self.mask.or(other.mask),
@@ -279,10 +293,50 @@ pub struct RawAccept {
 }
 
 /// A moment in quotes, or TOML's own date and time.
-fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+pub(super) fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     match toml::Value::deserialize(deserializer)? {
         toml::Value::String(text) => Ok(Some(text)),
         toml::Value::Datetime(moment) => Ok(Some(moment.to_string())),
         other => Err(D::Error::custom(format!("expected a date and time, found {}", other.type_str()))),
     }
+}
+
+/// A name, or a list of names.
+fn names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
+    let wrong = || D::Error::custom("expected the name of a column, or a list of two");
+    match toml::Value::deserialize(deserializer)? {
+        toml::Value::String(name) => Ok(Some(vec![name])),
+        toml::Value::Array(names) => {
+            names.into_iter().map(|name| name.as_str().map(str::to_string).ok_or_else(wrong)).collect::<Result<_, _>>().map(Some)
+        }
+        _ => Err(wrong()),
+    }
+}
+
+/// The records of a small CSV: commas, double quotes, a header like any other record. Empty lines are passed over.
+pub(super) fn csv_records(text: &str) -> Vec<Vec<String>> {
+    let (mut records, mut record, mut cell, mut quoted) = (Vec::new(), Vec::new(), String::new(), false);
+    let mut end = |record: &mut Vec<String>, cell: &mut String| {
+        record.push(std::mem::take(cell));
+        let record = std::mem::take(record);
+        if record.len() > 1 || record.iter().any(|cell| !cell.is_empty()) {
+            records.push(record);
+        }
+    };
+    let mut characters = text.trim_start_matches('\u{feff}').chars().peekable();
+    while let Some(character) = characters.next() {
+        match character {
+            '"' if quoted && characters.peek() == Some(&'"') => {
+                characters.next();
+                cell.push('"');
+            }
+            '"' => quoted = !quoted,
+            ',' if !quoted => record.push(std::mem::take(&mut cell)),
+            '\r' if !quoted && characters.peek() == Some(&'\n') => {}
+            '\n' if !quoted => end(&mut record, &mut cell),
+            other => cell.push(other),
+        }
+    }
+    end(&mut record, &mut cell);
+    records
 }

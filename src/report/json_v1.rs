@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::StoredRun;
 use crate::domain::{Instant, Severity};
-use crate::findings::{Counts, RunRecord, StreamRecord};
+use crate::findings::{RunRecord, StreamRecord};
 
 /// Incidents that the summary lists; the table has them all.
 const MOST_INCIDENTS: usize = 100;
@@ -20,6 +20,7 @@ pub fn summary(run: &RunRecord, stored: Option<&StoredRun>) -> Value {
         "finished_at": run.finished.to_string(),
         "verdict": run.verdict.as_str(),
         "exit_code": run.exit_code,
+        "baseline": run.baseline,
         "report": stored.map(|stored| stored.run.display().to_string()),
         "options": run.options,
         "streams": run.streams.iter().map(stream).collect::<Vec<_>>(),
@@ -71,7 +72,7 @@ fn stream(stream: &StreamRecord) -> Value {
         "outage": stream.outage.map(|outage| json!({ "from": instant(outage.from), "until": instant(outage.until) })),
         "window": { "width": stream.window, "default": stream.window_is_default, "time_zone": stream.time_zone, "windows": stream.windows_judged },
         "checksum": stream.checksum,
-        "counts": counts(&stream.counts),
+        "counts": stream.counts.named().into_iter().map(|(name, count)| (name.to_string(), json!(count))).collect::<Map<_, _>>(),
         "incidents": stream.incidents.iter().take(MOST_INCIDENTS).map(|incident| json!({
             "incident": incident.incident,
             "kind": incident.kind,
@@ -93,7 +94,9 @@ fn stream(stream: &StreamRecord) -> Value {
         "diagnosis_count": stream.diagnoses.len(),
         "findings": stream.totals,
         "findings_by_severity": severities,
+        "findings_by_check": by_check(stream),
         "accepted": stream.accepted,
+        "known": stream.known,
         "cut": stream.cut,
         "assumed": stream.assumed,
         "checks": stream.checks.iter().map(|check| json!({
@@ -102,41 +105,21 @@ fn stream(stream: &StreamRecord) -> Value {
             "status": check.status.as_str(),
             "reason": check.reason,
             "findings": check.findings,
+            // Whole microseconds: what is read back is what was written.
+            "duration_ms": (check.duration_ms * 1_000.0).round() / 1_000.0,
         })).collect::<Vec<_>>(),
         "elapsed_ms": stream.elapsed_ms,
     })
 }
 
-fn counts(counts: &Counts) -> Value {
-    // Taken apart, so that a count that is added is also written.
-    let Counts {
-        original_rows,
-        backfill_rows,
-        matched_keys,
-        missing_keys,
-        unexpected_keys,
-        mismatched_keys,
-        duplicate_keys,
-        surplus_rows,
-        missing_rows,
-        unexpected_rows,
-        gaps,
-        sequence_gaps,
-        violations,
-    } = counts;
-    json!({
-        "original_rows": original_rows,
-        "backfill_rows": backfill_rows,
-        "matched_keys": matched_keys,
-        "missing_keys": missing_keys,
-        "unexpected_keys": unexpected_keys,
-        "mismatched_keys": mismatched_keys,
-        "duplicate_keys": duplicate_keys,
-        "surplus_rows": surplus_rows,
-        "missing_rows": missing_rows,
-        "unexpected_rows": unexpected_rows,
-        "gaps": gaps,
-        "sequence_gaps": sequence_gaps,
-        "violations": violations,
-    })
+/// Check → severity → findings, accepted ones included: complete, also where the list was cut.
+fn by_check(stream: &StreamRecord) -> Value {
+    let mut checks = Map::new();
+    for ((check, severity), count) in &stream.found {
+        let entry = checks.entry(check.clone()).or_insert_with(|| Value::Object(Map::new()));
+        if let Value::Object(severities) = entry {
+            severities.insert(severity.as_str().to_string(), json!(count));
+        }
+    }
+    Value::Object(checks)
 }

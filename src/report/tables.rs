@@ -25,6 +25,7 @@ pub fn tables(run: &RunRecord) -> Result<Vec<(&'static str, RecordBatch)>, Arrow
         ("windows", by_stream(run, |stream| Ok(stream.windows.clone()), &[])?),
         ("spans", by_stream(run, |stream| Ok(stream.spans.clone()), &[])?),
         ("gaps", by_stream(run, |stream| Ok(stream.gaps.clone()), &["judged"])?),
+        ("seams", by_stream(run, |stream| Ok(stream.seams.clone()), &[])?),
         ("findings", findings_batch(findings)?),
         ("incidents", by_stream(run, |stream| incidents_batch(&stream.incidents), &[])?),
         ("diagnoses", by_stream(run, |stream| diagnoses_batch(&stream.diagnoses), &[])?),

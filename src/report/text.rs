@@ -1,10 +1,10 @@
 //! The report for a tired person at night: the verdict first, then what was looked at, then the picture, then the
 //! findings, then what to do next.
 
-use std::fmt::Write as _;
-
 use super::StoredRun;
+use super::inert::{log_line, plain};
 use super::timeline::{outage_marks, timeline};
+use super::words::{bytes, cut, grouped, plural, shell_word};
 use crate::domain::{Finding, Severity, Side, Verdict, pairs};
 use crate::findings::{CheckStatus, Counts, RunRecord, StreamRecord};
 
@@ -15,6 +15,8 @@ pub struct TextStyle {
     pub colour: bool,
     /// Also what passed and what was assumed.
     pub verbose: bool,
+    /// Cells of a CSV as they are, even where a spreadsheet would take them for formulas.
+    pub raw_cells: bool,
 }
 
 /// Findings shown of each check.
@@ -27,7 +29,7 @@ struct Pen {
 
 impl Pen {
     fn line(&mut self, text: &str) {
-        self.out.push_str(text);
+        self.out.push_str(&log_line(text));
         self.out.push('\n');
     }
 
@@ -62,51 +64,8 @@ impl Pen {
     }
 }
 
-/// Values from data never reach a terminal as control characters.
-pub(crate) fn plain(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for character in text.chars() {
-        let bidi = matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if character.is_control() || bidi {
-            let _ = write!(out, "{}", character.escape_default());
-        } else {
-            out.push(character);
-        }
-    }
-    out
-}
-
 fn shortened(text: &str, most: usize) -> String {
-    let text = plain(text);
-    if text.chars().count() <= most {
-        return text;
-    }
-    let mut short: String = text.chars().take(most.saturating_sub(1)).collect();
-    short.push('…');
-    short
-}
-
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
-fn bytes(count: u64) -> String {
-    let mut value = count as f64;
-    for unit in ["B", "KiB", "MiB", "GiB"] {
-        if value < 1024.0 {
-            return if unit == "B" { format!("{count} B") } else { format!("{value:.1} {unit}") };
-        }
-        value /= 1024.0;
-    }
-    format!("{value:.1} TiB")
+    cut(&plain(text), most)
 }
 
 /// A run as text.
@@ -129,36 +88,42 @@ pub fn text(run: &RunRecord, stored: Option<&StoredRun>, style: TextStyle) -> St
         stream_text(&mut pen, stream, title, style);
     }
     if let Some(stored) = stored {
-        let directory = stored.directory.display().to_string();
-        let flag = if directory == "gapless-report" { String::new() } else { format!(" --report {}", quoted(&directory)) };
         let line = format!("report  {}", plain(&stored.run.display().to_string()));
         pen.line(&line);
-        let next = match run.verdict {
-            Verdict::Fail
-                if run.streams.iter().any(|stream| stream.counts.gaps.unwrap_or(0) + stream.counts.sequence_gaps.unwrap_or(0) > 0) =>
-            {
-                format!("gapless sql{flag} @collect_again")
-            }
-            Verdict::Pass => format!("gapless sql{flag} @runs"),
-            _ => format!("gapless sql{flag} @latest_findings"),
-        };
+        let next = plain(&next_step(run, stored));
         let line = format!("next    {}", pen.bold(&next));
         pen.line(&line);
     }
     pen.out
 }
 
-fn quoted(text: &str) -> String {
-    let safe = text.chars().all(|c| c.is_alphanumeric() || "/._-=".contains(c));
-    if safe { text.to_string() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+/// The command that goes on from here.
+pub(super) fn next_step(run: &RunRecord, stored: &StoredRun) -> String {
+    let flag = report_flag(stored);
+    let open = |stream: &StreamRecord| stream.counts.gaps.unwrap_or(0) + stream.counts.sequence_gaps.unwrap_or(0) > 0;
+    match run.verdict {
+        Verdict::Fail if run.streams.iter().any(open) => format!("gapless sql{flag} @collect_again"),
+        Verdict::Pass => format!("gapless sql{flag} @runs"),
+        _ => format!("gapless sql{flag} @latest_findings"),
+    }
+}
+
+/// ` --report DIR`, where it is not the usual one.
+pub(super) fn report_flag(stored: &StoredRun) -> String {
+    let directory = stored.directory.display().to_string();
+    if directory == "gapless-report" { String::new() } else { format!(" --report {}", shell_word(&directory)) }
 }
 
 fn stream_text(pen: &mut Pen, stream: &StreamRecord, title: &str, style: TextStyle) {
-    let head = format!("{} {}{title} · {}", pen.verdict(stream.verdict), pen.bold(&plain(&stream.name)), stream.reason);
+    let head = format!("{} {}{title} · {}", pen.verdict(stream.verdict), pen.bold(&plain(&stream.name)), plain(&stream.reason));
     pen.line(&head);
     // An incomplete verdict has given its reasons already.
     for reason in stream.incomplete.iter().filter(|_| stream.verdict == Verdict::Fail) {
         let line = format!("  not looked at: {}", plain(reason));
+        pen.line(&line);
+    }
+    if stream.known > 0 {
+        let line = format!("  known: {} of the baseline still there, which do not close the gate", plural(stream.known, "finding"));
         pen.line(&line);
     }
     pen.line("");
@@ -361,9 +326,4 @@ fn findings_of(pen: &mut Pen, stream: &StreamRecord, check: &str, severity: Seve
         pen.line(&line);
     }
     pen.line("");
-}
-
-/// Like [`plain`], but lines stay lines.
-pub(crate) fn plain_lines(text: &str) -> String {
-    text.lines().map(plain).collect::<Vec<_>>().join("\n")
 }

@@ -146,6 +146,16 @@ pub(super) fn cut_alike(one: (&RowGroups, &str), other: (&RowGroups, &str), part
     Some([one.0.stretches(&cuts), other.0.stretches(&matching)])
 }
 
+/// Columns that cannot hold NULL in any of the files. Not every writer says of such a column that it counts no NULLs.
+pub(super) fn never_null(footers: &[Footer]) -> BTreeSet<String> {
+    let of = |footer: &Footer| -> BTreeSet<String> {
+        let columns = footer.metadata.file_metadata().schema_descr().columns();
+        let required = columns.iter().filter(|column| column.max_def_level() == 0 && column.path().parts().len() == 1);
+        required.map(|column| column.name().to_string()).collect()
+    };
+    footers.iter().map(of).reduce(|all, one| all.intersection(&one).cloned().collect()).unwrap_or_default()
+}
+
 /// The footers of all files; `None` if one cannot be read, which the scan will say better.
 pub(super) async fn footers(files: &[FileFacts]) -> Option<Vec<Footer>> {
     let mut all = Vec::new();

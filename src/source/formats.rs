@@ -17,7 +17,7 @@ use futures::TryStreamExt;
 
 use super::csv_table::CsvReading;
 use super::files_table::FilesTable;
-use super::footers::{Footer, RowGroups, compact, footers};
+use super::footers::{self, Footer, RowGroups, compact, footers};
 use super::guarded::{describe_engine_error, guarded};
 use super::guess::Traits;
 use super::json_fields::{Fields, Scanned, starts_with_array};
@@ -133,9 +133,11 @@ pub(super) async fn discover(context: &SessionContext, side: Side, spec: &SideSp
     };
     let mut columns = stored_columns(spec, side, &table, format, &quoted)?;
     let looked = look_at_text(context, side, spec, &found, &table, &mut columns, format).await?;
+    let mut never_null = std::collections::BTreeSet::new();
     let (file_rows, compact, row_groups) = match format {
         Format::Parquet => match footers(&found.files).await {
             Some(footers) => {
+                never_null = footers::never_null(&footers);
                 let rows = footers.iter().map(Footer::rows).collect::<Vec<_>>();
                 (Some(rows), compact(&table, &footers), RowGroups::new(&table, &footers).map(Arc::new))
             }
@@ -144,7 +146,19 @@ pub(super) async fn discover(context: &SessionContext, side: Side, spec: &SideSp
         _ => (None, None, None),
     };
     let rows_hint = file_rows.as_ref().map(|rows| rows.iter().sum()).or(looked);
-    Ok(Discovered { side, spec: spec.clone(), files: found.files, format, columns, table, compact, rows_hint, file_rows, row_groups })
+    Ok(Discovered {
+        side,
+        spec: spec.clone(),
+        files: found.files,
+        format,
+        columns,
+        table,
+        compact,
+        rows_hint,
+        file_rows,
+        row_groups,
+        never_null,
+    })
 }
 
 fn file_format(format: Format, compression: Compression) -> Arc<dyn FileFormat> {

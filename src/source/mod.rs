@@ -22,7 +22,7 @@ mod listing;
 mod opening;
 mod view;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::Read;
 use std::sync::Arc;
 
@@ -62,6 +62,7 @@ pub struct Discovered {
     rows_hint: Option<u64>,
     file_rows: Option<Vec<u64>>,
     row_groups: Option<Arc<footers::RowGroups>>,
+    never_null: BTreeSet<String>,
 }
 
 /// One stored column of a side.
@@ -106,6 +107,8 @@ pub struct Opened {
     pub file_rows: Option<Vec<u64>>,
     /// Rows are left out by a filter of the side's own.
     pub filtered: bool,
+    /// Columns, in the types in which they are stored, that cannot hold NULL.
+    pub never_null: BTreeSet<String>,
     row_groups: Option<Arc<footers::RowGroups>>,
     /// The name of a column in the files, by its name in the job.
     stored_names: HashMap<String, String>,

@@ -78,7 +78,7 @@ pub fn view(
         side: mine.side,
         compact: compact.unwrap_or_else(|| frame.clone()),
         frame,
-        schema,
+        schema: schema.clone(),
         files: mine.files.clone(),
         guessed,
         from_text,
@@ -87,6 +87,13 @@ pub fn view(
         table: mine.table.clone(),
         rows_hint: mine.rows_hint,
         file_rows: mine.file_rows.clone(),
+        never_null: mine
+            .columns
+            .iter()
+            .filter(|column| mine.never_null.contains(&column.stored))
+            .filter(|column| schema.field_with_name(&column.name).is_ok_and(|field| *field.data_type() == column.data_type))
+            .map(|column| column.name.clone())
+            .collect(),
         row_groups: mine.row_groups.clone(),
         stored_names: mine.columns.iter().map(|column| (column.name.clone(), column.stored.clone())).collect(),
         filtered: mine.spec.filter.is_some(),

@@ -80,9 +80,14 @@ impl Canonicaliser {
     pub fn hashable(&self, place: usize, batch: &RecordBatch) -> Result<(ArrayRef, u64)> {
         let column = self.columns.get(place).ok_or_else(|| DataFusionError::Internal(format!("no paired column {place}")))?;
         let stored = column.stored(batch)?;
-        let as_stored = column.conversion == Conversion::Cast
-            && column.text.is_empty()
-            && hash_class(stored.data_type()).is_some_and(|class| Some(class) == hash_class(&column.common));
+        let as_stored = match column.conversion {
+            // The checksum of a nested value is made from its encoding anyway.
+            Conversion::Encoding => true,
+            Conversion::Cast => {
+                column.text.is_empty() && hash_class(stored.data_type()).is_some_and(|class| Some(class) == hash_class(&column.common))
+            }
+            _ => false,
+        };
         if as_stored { Ok((stored.clone(), 0)) } else { column.apply(stored) }
     }
 

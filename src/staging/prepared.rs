@@ -51,6 +51,12 @@ pub struct Prepared {
     pub series: Vec<usize>,
     /// Place of the sequence.
     pub sequence: Option<usize>,
+    /// Place of the last number of a row, where a row stands for a range.
+    pub sequence_last: Option<usize>,
+    /// Place of the payload's own sequence.
+    pub payload: Option<usize>,
+    /// Place of the second clock.
+    pub ingest: Option<usize>,
     /// What the schema checks read.
     pub schema_facts: Vec<SchemaFact>,
 }
@@ -64,6 +70,12 @@ impl Prepared {
     /// Places of the columns that identify a row: the key, or without one every compared column.
     pub fn identity(&self) -> Vec<usize> {
         self.key.clone().unwrap_or_else(|| self.compared())
+    }
+
+    /// Places of the columns that the first pass looks at beyond the compared ones.
+    pub fn roles(&self) -> Vec<usize> {
+        let numbers = self.sequence.iter().chain(&self.sequence_last);
+        self.time.iter().chain(&self.series).chain(numbers).chain(&self.ingest).copied().collect()
     }
 
     /// A side that the stream has.
@@ -91,7 +103,9 @@ pub fn prepare(stream: Stream, sides: Vec<Opened>) -> Result<Prepared> {
     roles.extend(stream.key.iter().flatten().map(|column| ("key", column)));
     roles.extend(stream.time.iter().map(|column| ("time", column)));
     roles.extend(stream.series.iter().map(|column| ("series", column)));
-    roles.extend(stream.sequence.iter().map(|column| ("sequence", column)));
+    roles.extend(stream.sequence.iter().chain(&stream.sequence_last).map(|column| ("sequence", column)));
+    roles.extend(stream.payload_sequence.iter().map(|column| ("payload-sequence", column)));
+    roles.extend(stream.continuity.ingest_time.iter().map(|column| ("ingest-time", column)));
     roles.extend(stream.tolerance.keys().map(|column| ("tolerance", column)));
     roles.extend(stream.text.keys().map(|column| ("text", column)));
     for (what, column) in &roles {
@@ -103,12 +117,16 @@ pub fn prepare(stream: Stream, sides: Vec<Opened>) -> Result<Prepared> {
     }
     let is_role = |name: &str| {
         stream.time.as_deref() == Some(name)
-            || stream.sequence.as_deref() == Some(name)
+            || [&stream.sequence, &stream.sequence_last, &stream.payload_sequence, &stream.continuity.ingest_time]
+                .iter()
+                .any(|role| role.as_deref() == Some(name))
             || stream.series.iter().any(|column| column == name)
     };
     let is_key = |name: &str| stream.key.iter().flatten().any(|column| column == name);
     let listed = |name: &str| stream.columns.as_ref().is_none_or(|columns| columns.iter().any(|column| column == name));
-    let wanted = |name: &str| is_key(name) || listed(name) && !stream.ignore.iter().any(|column| column == name);
+    // When a row arrived differs between live and backfill by its nature: compared only where that is asked.
+    let is_ingest = |name: &str| stream.continuity.ingest_time.as_deref() == Some(name) && stream.columns.is_none();
+    let wanted = |name: &str| is_key(name) || listed(name) && !is_ingest(name) && !stream.ignore.iter().any(|column| column == name);
 
     let original = &sides[0];
     let backfill = sides.get(1);
@@ -211,7 +229,10 @@ pub fn prepare(stream: Stream, sides: Vec<Opened>) -> Result<Prepared> {
     let time = stream.time.as_ref().and_then(place);
     let series = places(&stream.series);
     let sequence = stream.sequence.as_ref().and_then(place);
-    let prepared = Prepared { stream, sides, paired, key, time, series, sequence, schema_facts };
+    let sequence_last = stream.sequence_last.as_ref().and_then(place);
+    let payload = stream.payload_sequence.as_ref().and_then(place);
+    let ingest = stream.continuity.ingest_time.as_ref().and_then(place);
+    let prepared = Prepared { stream, sides, paired, key, time, series, sequence, sequence_last, payload, ingest, schema_facts };
     check_roles(&prepared)?;
     Ok(prepared)
 }
@@ -299,19 +320,27 @@ fn check_roles(prepared: &Prepared) -> Result<()> {
                 _ => return Err(wrong("--time", place, side, "an event time is a timestamp or a date", "name another column".to_string())),
             }
         }
-        if let Some(place) = prepared.sequence {
+        let numbers = [(prepared.sequence, "--sequence"), (prepared.sequence_last, "--sequence"), (prepared.payload, "--payload-sequence")];
+        for (place, what) in numbers.into_iter().filter_map(|(place, what)| place.map(|place| (place, what))) {
             let data_type = own_type(place, side);
             let whole = data_type.is_integer()
                 || matches!(data_type, DataType::Decimal128(_, 0) | DataType::Decimal64(_, 0) | DataType::Decimal32(_, 0) | DataType::Null);
             if !whole {
                 return Err(wrong(
-                    "--sequence",
+                    what,
                     place,
                     side,
                     "a sequence is a whole number",
                     "name an integer column; a text column takes `--opt columns=NAME:int64`".to_string(),
                 ));
             }
+        }
+        if let Some(place) = prepared.ingest
+            && !matches!(own_type(place, side), DataType::Timestamp(_, _) | DataType::Null)
+        {
+            let name = &prepared.paired[place].name;
+            let help = format!("say how it is written with `--{}-opt columns={name}:timestamp` (or epoch_s, epoch_ms, …)", side.side);
+            return Err(wrong("--ingest-time", place, side, "an ingest time is a timestamp", help));
         }
         for &place in prepared.key.iter().flatten().chain(&prepared.series) {
             let data_type = own_type(place, side);

@@ -10,13 +10,17 @@ mod common;
 
 mod architecture;
 mod bad_input;
+mod checks_page;
+mod continuity;
 mod drill;
 mod encoding;
 mod engine;
 mod fixtures;
 mod malformed;
 mod oracle;
+mod outputs;
 mod outside;
+mod page;
 mod property;
 mod real_data;
 mod report;

@@ -30,3 +30,18 @@ pub(crate) fn run_python(script: &str, args: &[&std::ffi::OsStr]) -> String {
     assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("text")
 }
+
+/// A headless Chromium, installed once where it is missing.
+pub(crate) fn chromium() -> PathBuf {
+    static CHROMIUM: OnceLock<PathBuf> = OnceLock::new();
+    CHROMIUM
+        .get_or_init(|| {
+            if let Some(path) = std::env::var_os("GAPLESS_TEST_CHROMIUM") {
+                return PathBuf::from(path);
+            }
+            let output = Command::new("bash").arg(repository().join("tests/chromium/setup")).output().expect("bash runs");
+            assert!(output.status.success(), "tests/chromium/setup failed: {}", String::from_utf8_lossy(&output.stderr));
+            PathBuf::from(String::from_utf8_lossy(&output.stdout).trim().to_string())
+        })
+        .clone()
+}

@@ -95,6 +95,14 @@ impl Report {
                 gap("weather", "recovered", "open", "2026-05-01T07:00:00Z", "2026-05-01T08:00:00Z", 60),
             ],
         );
+        report.table(
+            "b",
+            "seams",
+            &[
+                json!({"stream": "weather", "series": "{\"origin\":\"JFK\"}", "edge": "begin", "kind": "exact", "live_time": "2026-05-01T03:00:00Z", "backfill_time": "2026-05-01T04:00:00Z"}),
+                json!({"stream": "weather", "series": "{\"origin\":\"JFK\"}", "edge": "end", "kind": "gap", "live_time": "2026-05-01T08:00:00Z", "backfill_time": "2026-05-01T06:00:00Z", "from_time": "2026-05-01T07:00:00Z", "until_time": "2026-05-01T08:00:00Z", "duration_ms": 3_600_000}),
+            ],
+        );
         report.table("b", "incidents", &[incident("orders", "lost", "2026-05-01T01:00:00Z", "2026-05-01T01:30:00Z")]);
         report.table(
             "b",

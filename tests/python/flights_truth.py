@@ -17,6 +17,7 @@ FIXTURE = pathlib.Path(__file__).resolve().parents[2] / "fixtures/flights-outage
 
 # The same as in the job file. Every range is half-open.
 FROM, UNTIL = "2013-07-08 10:00:00", "2013-07-09 02:00:00"
+OUTAGE_FROM, OUTAGE_UNTIL = "2013-07-08 13:10:00", "2013-07-08 17:45:00"
 WINDOW = "30 minutes"
 KEY = ["scheduled_at", "carrier", "flight", "origin"]
 VALUES = ["dest", "tailnum", "dep_delay", "arr_delay", "air_time", "distance", "log_offset"]
@@ -253,6 +254,14 @@ def truth(fixture=FIXTURE):
                     "sequence_duplicate": repeated_numbers,
                     "row_outside_bounds": len({entry["side"] for entry in outside}),
                     "seam_overlap": len(overlaps),
+                    "outage_open": len({
+                        gap["origin"]
+                        for gap in open_gaps
+                        if gap["from"] < OUTAGE_UNTIL.replace(" ", "T") + "Z" and gap["until"] > OUTAGE_FROM.replace(" ", "T") + "Z"
+                    }),
+                    "row_outside_outage": one(f"""
+                        SELECT count(DISTINCT origin) FROM bounded
+                        WHERE side = 'backfill' AND (scheduled_at < '{OUTAGE_FROM}' OR scheduled_at >= '{OUTAGE_UNTIL}')"""),
                     "value_mismatch": len(mismatches),
                     "duplicate_key": replays + len(surplus),
                     "delay_is_plausible": len(violations),

@@ -15,7 +15,7 @@ use super::shift::Shift;
 use super::thinning::{Lost, longest_run, stretches};
 use super::truncation::truncated;
 use super::words::{counted, grouped, percent};
-use crate::checks::continuity::{Continuity, Range, Whose};
+use crate::checks::continuity::{Continuity, GapFact, Range, Whose};
 use crate::checks::settle::{Difference, Localised};
 use crate::domain::{Mode, Side};
 use crate::staging::Prepared;
@@ -121,6 +121,11 @@ pub(super) struct Lines {
     timeless: BTreeMap<(Subject, Whose, usize), u64>,
 }
 
+/// True for a gap in which rows are missing, whether or not a fill has put them back.
+pub(super) fn is_loss(gap: &GapFact) -> bool {
+    matches!(gap.status, "open" | "filled" | "partly_filled")
+}
+
 /// Classes of differences of which not all are listed.
 fn cut_classes(localised: &Localised) -> std::collections::BTreeSet<&'static str> {
     let mut listed: BTreeMap<&'static str, u64> = BTreeMap::new();
@@ -146,6 +151,10 @@ impl Lines {
         let fill = prepared.stream.mode == Mode::Fill;
         let mut tracks: BTreeMap<(Family, Whose, usize), Vec<Element>> = BTreeMap::new();
         for gap in &facts.gaps {
+            // Silence that was planned, is too young, or could not be judged is no loss, and neither are offsets that the log itself left out.
+            if !is_loss(gap) {
+                continue;
+            }
             // What is still open in a fill, the gap of the recovered stream says.
             if fill && gap.whose != Whose::Recovered && gap.status == "open" {
                 continue;

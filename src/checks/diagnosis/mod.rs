@@ -29,11 +29,11 @@ use datafusion::execution::TaskContext;
 
 use self::alteration::Altered;
 use self::evidence::{Questions, Wrong, gather};
-use self::holes::{Lines, SeriesNames, holes};
+use self::holes::{Lines, SeriesNames, holes, is_loss};
 use super::continuity::Continuity;
 use super::screen::Screened;
 use super::settle::{Difference, Localised};
-use crate::domain::{Mode, Seed, Side};
+use crate::domain::{Instant, Mode, Seed, Side};
 use crate::error::Result;
 use crate::findings::{DiagnosisRecord, IncidentRecord, StageRecord};
 use crate::job::RunOptions;
@@ -102,6 +102,11 @@ fn content_columns(prepared: &Prepared, localised: &Localised) -> Option<Vec<usi
     (!places.is_empty()).then_some(places)
 }
 
+/// A stretch as the tables keep it, rounded outwards to microseconds: so that a stored run reads back as it was first shown.
+fn whole_micros(from: Option<Instant>, until: Option<Instant>) -> (Option<Instant>, Option<Instant>) {
+    (from.map(|from| Instant::from_micros(from.micros_floor())), until.map(|until| Instant::from_micros(until.micros_ceil())))
+}
+
 /// Finds out what happened to a stream.
 ///
 /// # Errors
@@ -116,7 +121,7 @@ pub async fn diagnose(
 ) -> Result<Diagnosis> {
     let Findings { prepared, screened, localised, continuity } = found;
     let repeats = continuity.sequences.iter().any(|fact| fact.kind == "duplicate");
-    if continuity.gaps.is_empty() && localised.differences.is_empty() && !repeats {
+    if !continuity.gaps.iter().any(is_loss) && localised.differences.is_empty() && !repeats {
         return Ok(Diagnosis::default());
     }
     let mut names = SeriesNames::default();
@@ -165,7 +170,11 @@ pub async fn diagnose(
     let mut diagnosis = Diagnosis { stages, ..Diagnosis::default() };
     for (at, (mut incident, diagnoses)) in all.into_iter().enumerate() {
         incident.incident = at as u64 + 1;
-        diagnosis.diagnoses.extend(diagnoses.into_iter().map(|diagnosis| DiagnosisRecord { incident: at as u64 + 1, ..diagnosis }));
+        (incident.from, incident.until) = whole_micros(incident.from, incident.until);
+        diagnosis.diagnoses.extend(diagnoses.into_iter().map(|diagnosis| {
+            let (from, until) = whole_micros(diagnosis.from, diagnosis.until);
+            DiagnosisRecord { incident: at as u64 + 1, from, until, ..diagnosis }
+        }));
         diagnosis.incidents.push(incident);
     }
     diagnosis.diagnoses.truncate(options.max_findings);

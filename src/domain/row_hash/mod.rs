@@ -11,23 +11,24 @@
 //! `docs/encoding.md`, by which a stranger can compute the same.
 //!
 //! **Why so.** Columns are added by XOR, so their order does not matter; keys differ by column, so values that change places
-//! between columns do not cancel. `F` is not linear, so rows that swap a value change a sum of checksums. A value that
-//! fits sixteen bytes is permuted, so a row in which one such value changed always has another checksum.
+//! between columns do not cancel. `F` is not linear, so rows that swap a value change a sum of checksums. Numbers of a class, and
+//! texts of up to fifteen bytes, are permuted: a row in which one such value changed to another always has another checksum.
 //!
 //! **What is known of it.** The mean over all keys of the probability that four rounds of AES take a given difference to another
-//! given one is at most 1.881 × 2^-114 (Keliher and Sui, "Exact maximum expected differential and linear probability for
-//! two-round Advanced Encryption Standard", IET Information Security 1(2), 2007; four rounds between injections are also what
-//! Daemen and Rijmen chose for Pelican, "The Pelican MAC Function", 2005/088 in the IACR archive; adding up permuted blocks is the
-//! shape of PMAC, Black and Rogaway, EUROCRYPT 2002). For rows that differ in several columns, the last of
-//! them would have to take exactly the difference that the others make, so two different rows share a checksum with a
-//! probability of at most about 2^-113 over the keys; long values, chained block by block, likewise.
+//! given one is at most p = 1.881 × 2^-114 (Keliher and Sui, "Exact maximum expected differential and linear probability for
+//! two-round Advanced Encryption Standard", IET Information Security 1(2), 2007). For rows that differ in several columns, the last of
+//! them would have to take exactly the difference that the others make, under keys that are independent of theirs: two
+//! different rows of short values share a checksum with a probability of at most p over the keys. For values of several blocks, which share
+//! their keys, that is an assumption, as in Pelican (Daemen and Rijmen, 2005/088 in the IACR archive). Adding up permuted
+//! blocks is the shape of PMAC (Black and Rogaway, EUROCRYPT 2002).
 //!
-//! **Probability of an undetected difference.** Two different multisets of rows have equal sums only if a non-trivial
-//! combination of row checksums with small integer coefficients vanishes modulo 2^128. With the checksums of different
-//! rows modelled as random, and an odd coefficient among them, that has probability 2^-128 for a comparison; a coefficient
-//! divisible by 2^k (2^k copies of one row against none) raises it to 2^-(128-k). Together with the above: a comparison of n
-//! differing rows misses with at most n·2^-113 + 2^-128, which for 10^9 rows is below 10^-25. That speaks of accidents, and
-//! with a secret seed of whoever does not know it; whoever knows the seed can make rows that collide.
+//! **Probability of an undetected difference.** Two multisets of rows that differ in n rows have equal sums only if a given one of these
+//! shares its checksum with another, or if a combination of different checksums with small integer coefficients
+//! vanishes modulo 2^128. The first has a probability of at most (n - 1) p. For the second, `F` is modelled as a random
+//! function, without proof: 2^-128, or 2^-(128-k) where 2^k divides all coefficients (2^k copies of one row against none). So a comparison
+//! passes wrongly with at most n 2^-113 + 2^-128, for 10^9 rows below 10^-25; and some row stays unseen, while others are found, with
+//! at most n² p / 2, below 10^-16. That speaks of accidents, and with a secret seed of whoever does not know it; whoever knows the
+//! seed can make rows that collide. `docs/encoding.md` has the derivation.
 
 mod aes;
 
@@ -320,37 +321,37 @@ fn tail(bytes: &[u8], rest: usize) -> u128 {
     }
 }
 
-/// 10^38.
-const TEN_38: u128 = 100_000_000_000_000_000_000_000_000_000_000_000_000;
-/// Coefficients below this times any power of ten up to 10^38 stay different modulo 2^128: the power has at most 38
-/// factors of two, so two products agree only if the coefficients differ by a multiple of 2^90.
-const MOST_EXACT: u128 = 1 << 89;
+/// Digits behind the point of the numbers that are hashed as one block. Every 64-bit integer times 10^18 fits 128 bits, and so does
+/// every decimal(38, 18).
+const EXACT_SCALE: i16 = 18;
+/// 10^18.
+const TEN_18: i128 = 1_000_000_000_000_000_000;
 
-/// An exact number in the form that is hashed: ten to the 38th times its value, modulo 2^128; `None` if it needs more digits.
-#[inline(always)]
-fn exact(coefficient: i128, scale: i8) -> Option<u128> {
-    let power = u32::try_from(38 - i16::from(scale)).ok().filter(|power| *power <= 38)?;
-    (coefficient.unsigned_abs() < MOST_EXACT).then(|| (coefficient as u128).wrapping_mul(10_u128.pow(power)))
+/// An exact number in the form that is hashed as one block: 10^18 times its value, if that is an integer of 128 bits. It is the number
+/// itself, not a remainder of it, so different numbers have different forms; and it speaks of the value alone, so that 5, 5.0 and 5.00 have
+/// one form.
+fn exact(mut coefficient: i128, scale: i8) -> Option<i128> {
+    let mut scale = i16::from(scale);
+    if coefficient == 0 {
+        return Some(0);
+    }
+    while scale > EXACT_SCALE && coefficient % 10 == 0 {
+        coefficient /= 10;
+        scale -= 1;
+    }
+    let power = u32::try_from(EXACT_SCALE - scale).ok()?;
+    coefficient.checked_mul(10_i128.checked_pow(power)?)
 }
 
-/// The same without trailing zeros behind the point, and with those before it.
-#[cold]
-fn exact_stripped(mut coefficient: i256, scale: i8) -> Option<u128> {
+/// The same for a coefficient of 256 bits.
+fn exact_wide(mut coefficient: i256, mut scale: i8) -> Option<i128> {
     let ten = i256::from_i128(10);
-    let mut scale = i16::from(scale);
-    while scale > 0 && coefficient.wrapping_rem(ten) == i256::ZERO {
-        if coefficient == i256::ZERO {
-            scale = 0;
-            break;
-        }
+    while i16::from(scale) > EXACT_SCALE && coefficient != i256::ZERO && coefficient.wrapping_rem(ten) == i256::ZERO {
         coefficient = coefficient.wrapping_div(ten);
         scale -= 1;
     }
-    while scale < 0 {
-        coefficient = coefficient.checked_mul(ten)?;
-        scale += 1;
-    }
-    exact(coefficient.to_i128()?, i8::try_from(scale).ok()?)
+    // One that needs more than 128 bits here needs more after the multiplication, too, or has digits that are too fine.
+    exact(coefficient.to_i128()?, scale)
 }
 
 #[inline(always)]
@@ -366,7 +367,7 @@ fn absorb<R: Rounds>(keys: &ColumnKeys, array: &dyn Array, states: &mut [u128]) 
     macro_rules! whole_numbers {
         ($type:ty) => {{
             let values = array.as_primitive::<$type>().values();
-            ready.fixed(single(Class::Exact), nulls, states, values, |value| (value as i128 as u128).wrapping_mul(TEN_38));
+            ready.fixed(single(Class::Exact), nulls, states, values, |value| (i128::from(value) * TEN_18) as u128);
         }};
     }
     macro_rules! floats {
@@ -414,9 +415,9 @@ fn absorb<R: Rounds>(keys: &ColumnKeys, array: &dyn Array, states: &mut [u128]) 
             let values = array.as_primitive::<Decimal256Type>();
             let mut encoded = Vec::new();
             for (row, state) in states.iter_mut().enumerate() {
-                let block = match exact_stripped(values.value(row), *scale) {
+                let block = match exact_wide(values.value(row), *scale) {
                     _ if values.is_null(row) => ready.null,
-                    Some(payload) => ready.block(R::load(single(Class::Exact)), payload),
+                    Some(payload) => ready.block(R::load(single(Class::Exact)), payload as u128),
                     None => {
                         encoded.clear();
                         encode_wide_decimal(values.value(row), *scale, &mut encoded);
@@ -528,11 +529,13 @@ fn narrow_decimals<R: Rounds, T: ArrowPrimitiveType>(
     wide: impl Fn(T::Native) -> i128,
 ) {
     let start = R::load(keys.starts[Class::Exact as usize] ^ keys.last);
-    let power = u32::try_from(38 - i16::from(scale)).ok().filter(|power| *power <= 38).map(|power| 10_u128.pow(power));
+    // Of most columns every value fits, and one comparison says so.
+    let power = u32::try_from(EXACT_SCALE - i16::from(scale)).ok().and_then(|power| 10_i128.checked_pow(power));
+    let (power, most) = power.map_or((0, 0), |power| (power, i128::MAX as u128 / power as u128));
     let values = values.values();
-    if let (Some(power), true) = (power, size_of::<T::Native>() <= 8) {
+    if size_of::<T::Native>() <= 8 && most >= 1 << 63 {
         // No coefficient of 64 bits is too large.
-        let payload = |value| (wide(value) as u128).wrapping_mul(power);
+        let payload = |value| (wide(value) * power) as u128;
         return ready.fixed(keys.starts[Class::Exact as usize] ^ keys.last, nulls, states, values, payload);
     }
     let mut encoded = Vec::new();
@@ -542,12 +545,9 @@ fn narrow_decimals<R: Rounds, T: ArrowPrimitiveType>(
             continue;
         }
         let coefficient = wide(values[row]);
-        let payload = match power {
-            Some(power) if coefficient.unsigned_abs() < MOST_EXACT => Some((coefficient as u128).wrapping_mul(power)),
-            _ => exact_stripped(i256::from_i128(coefficient), scale),
-        };
+        let payload = if coefficient.unsigned_abs() <= most { Some(coefficient * power) } else { exact(coefficient, scale) };
         let block = match payload {
-            Some(payload) => ready.block(start, payload),
+            Some(payload) => ready.block(start, payload as u128),
             None => {
                 encoded.clear();
                 encode_decimal(coefficient, scale, &mut encoded);
