@@ -10,8 +10,8 @@ use std::time::Instant as Clock;
 use datafusion::prelude::SessionContext;
 
 use crate::checks::{
-    self, Continuity, Localised, Outcome, RelationInput, Screened, catalogue, check_manifests, continuity, localise, relations,
-    rows_without_sequence, run_checks, screen, settle_clocks, settle_order, settle_sequences,
+    self, Continuity, Diagnosis, Findings, Localised, Outcome, RelationInput, Screened, catalogue, check_manifests, continuity, diagnose,
+    localise, relations, rows_without_sequence, run_checks, screen, settle_clocks, settle_order, settle_sequences,
 };
 use crate::domain::{Bounds, CHECKSUM_DEFINITION, Cadence, Finding, Instant, Mode, Seed, Severity, Side, Verdict};
 use crate::error::{Error, Result, redacted};
@@ -111,6 +111,25 @@ async fn verify_stream(job: &Job, stream: Stream, run: &Run<'_>) -> Result<(Stre
     };
     let windows = facts.windows.len() as u64;
     step(&mut screened, "continuity", windows);
+    let asked = run.options.diagnosis && !run.options.only_compare && failure.is_none() && moved.is_empty();
+    let mut unexplained = None;
+    let diagnosis = match asked {
+        false => Diagnosis::default(),
+        true => {
+            let found = Findings { prepared: &prepared, screened: &screened, localised: &localised, continuity: &facts };
+            match diagnose(found, run.options, &seed, &shower, &context.task_ctx(), run.progress).await {
+                Ok(diagnosis) => diagnosis,
+                // What was found stands; only why is not known.
+                Err(error @ (Error::ReadFailed { .. } | Error::OutOfMemory { .. })) => {
+                    unexplained = Some(format!("the causes could not be looked for: {error}"));
+                    Diagnosis::default()
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    };
+    screened.stages.extend(diagnosis.stages);
+    step(&mut screened, "causes", diagnosis.incidents.len() as u64);
     if run.options.untrusted {
         // Under a secret seed a checksum means nothing outside this run, and showing it would help a forger.
         facts.windows.iter_mut().for_each(|window| window.checksums = [None, None]);
@@ -143,6 +162,7 @@ async fn verify_stream(job: &Job, stream: Stream, run: &Run<'_>) -> Result<(Stre
     name_rules(&prepared, &mut outcomes);
     step(&mut screened, "checks", outcomes.iter().map(|outcome| outcome.findings.len() as u64).sum());
     let mut incomplete = incomplete_reasons(&prepared, &screened, &localised, &facts, failure.as_ref());
+    incomplete.extend(unexplained);
     incomplete.extend(moved.iter().map(|(side, files)| {
         format!("files of the {side} changed while they were read ({}): what was found is unstable", files.join(", "))
     }));
@@ -177,6 +197,8 @@ async fn verify_stream(job: &Job, stream: Stream, run: &Run<'_>) -> Result<(Stre
         spans,
         gaps,
         seams,
+        incidents: diagnosis.incidents,
+        diagnoses: diagnosis.diagnoses,
         extents: extents(&facts),
         elapsed_ms: 0,
     };

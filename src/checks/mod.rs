@@ -1,7 +1,7 @@
 //! The passes over the data and the checks over what they leave. Floor 4.
 //!
 //! [`screen()`] reads each side once, [`localise()`] looks again at what may differ, [`continuity()`] turns coverage into
-//! facts. The checks themselves are the files in `queries/`: SQL over the small relations of [`relations()`], listed in
+//! facts, [`diagnose()`] says why. The checks themselves are the files in `queries/`: SQL over the small relations of [`relations()`], listed in
 //! [`catalogue`], run by [`run_checks()`]. No check reads rows, so no check costs a scan.
 
 mod align;
@@ -11,6 +11,7 @@ mod buckets;
 pub mod catalogue;
 mod clock;
 mod continuity;
+mod diagnosis;
 mod digests;
 mod expectation;
 mod extra;
@@ -34,6 +35,7 @@ mod suspect;
 
 pub use clock::settle_clocks;
 pub use continuity::{Continuity, GapFact, Range, SpanFact, Whose, WindowFact, continuity, rows_without_sequence};
+pub use diagnosis::{Diagnosis, Findings, diagnose};
 pub use localise::localise;
 pub use manifest::{ManifestFact, check_manifests};
 pub use ordered::settle_order;

@@ -74,6 +74,9 @@ pub(super) struct StreamArgs {
     /// The known interruption, FROM/UNTIL
     #[arg(long, value_name = "FROM/UNTIL", help_heading = "Bounds")]
     outage: Option<String>,
+    /// Length from which on an incident is persistent, and not brief [default: 30m]
+    #[arg(long, value_name = "DURATION", help_heading = "Continuity")]
+    persistent_after: Option<String>,
     /// Compare only these columns (and the key)
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',', help_heading = "Values")]
     columns: Option<Vec<String>>,
@@ -211,6 +214,7 @@ impl StreamArgs {
             from,
             until,
             outage,
+            persistent_after,
             columns,
             ignore,
             tolerance,
@@ -300,6 +304,7 @@ impl StreamArgs {
             bounds: (from.is_some() || until.is_some()).then_some(RawBounds { from, until }),
             sequence_bounds,
             outage,
+            persistent_after,
             columns,
             ignore,
             mask,

@@ -41,6 +41,7 @@ fn written(args: Args) -> Result<()> {
         untrusted: false,
         full: false,
         only_compare: false,
+        diagnosis: false,
         shortcuts: crate::job::Shortcuts { identical_files: true, statistics: true },
         max_findings: 0,
         threads: threads(None),

@@ -52,6 +52,9 @@ pub(super) struct Args {
     /// then not decoded at all
     #[arg(long, help_heading = "Running")]
     only_compare: bool,
+    /// Do not ask for causes: no incidents, no diagnoses, and no further pass where something was found
+    #[arg(long, help_heading = "Running")]
+    no_diagnosis: bool,
     /// Do not use a shortcut: identical-files (files alike on both sides are decoded once), statistics (what they prove to be
     /// irrelevant is not read), all
     #[arg(long, value_enum, value_name = "NAME", value_delimiter = ',', help_heading = "Running")]
@@ -147,6 +150,7 @@ fn prepared(args: Args, typed: &[String]) -> Result<Ready> {
         untrusted,
         verify: how,
         only_compare,
+        no_diagnosis,
         no_shortcut,
         max_findings,
         report,
@@ -197,6 +201,7 @@ fn prepared(args: Args, typed: &[String]) -> Result<Ready> {
         untrusted,
         full: how == How::Full,
         only_compare,
+        diagnosis: !no_diagnosis,
         shortcuts: Shortcuts {
             identical_files: !no_shortcut.contains(&NoShortcut::IdenticalFiles) && !no_shortcut.contains(&NoShortcut::All),
             statistics: !no_shortcut.contains(&NoShortcut::Statistics) && !no_shortcut.contains(&NoShortcut::All),
@@ -279,6 +284,7 @@ fn as_run(job: &Job, options: &RunOptions, path: Option<&std::path::Path>, typed
             bounds: judged,
             sequence_bounds,
             outage,
+            persistent_after,
             continuity,
             columns,
             ignore,
@@ -311,6 +317,7 @@ fn as_run(job: &Job, options: &RunOptions, path: Option<&std::path::Path>, typed
             "time_zone": time_zone.name(),
             "bounds": bounds(judged),
             "sequence_bounds": { "from": sequence_bounds.0.map(|n| n.to_string()), "until": sequence_bounds.1.map(|n| n.to_string()) },
+            "persistent_after": persistent_after.to_string(),
             "outage": outage.as_ref().map(bounds),
             "columns": columns,
             "ignore": ignore,
@@ -336,6 +343,7 @@ fn as_run(job: &Job, options: &RunOptions, path: Option<&std::path::Path>, typed
         "untrusted": options.untrusted,
         "verify": if options.full { "full" } else { "screen" },
         "only_compare": options.only_compare,
+        "diagnosis": options.diagnosis,
         "shortcuts": { "identical_files": options.shortcuts.identical_files, "statistics": options.shortcuts.statistics },
         "max_findings": options.max_findings,
         "fail_on": match options.fail_on { FailOn::Error => "error", FailOn::Warn => "warn", FailOn::Never => "never" },

@@ -1,6 +1,6 @@
 //! `gapless sql`: questions to a report in SQL.
 //!
-//! A report directory holds one directory a run, with one Parquet file a table. The console shows them as eight tables over all complete
+//! A report directory holds one directory a run, with one Parquet file a table. The console shows them as ten tables over all complete
 //! runs, each with a `run` column first, and answers statements that read:
 //!
 //! ```text

@@ -34,6 +34,8 @@ macro_rules! ready_queries {
 pub const READY_QUERIES: &[ReadyQuery] = ready_queries! {
     runs
     streams
+    incidents
+    diagnoses
     findings_by_check
     latest_findings
     not_judged
@@ -47,6 +49,13 @@ pub const READY_QUERIES: &[ReadyQuery] = ready_queries! {
     duplicates
     rule_violations
     since_previous_run
+    gaps_since_previous_run
+    interruption_history
+    interruptions_by_series
+    interruptions_by_hour
+    interruptions_by_weekday
+    time_between_interruptions
+    recurrence
 };
 
 /// What the header of a ready-made query says.

@@ -30,6 +30,9 @@ const UNITS: [(&str, i128); 9] = [
 ];
 
 impl Duration {
+    /// 30 minutes.
+    pub const HALF_AN_HOUR: Self = Self(1_800_000_000_000);
+
     /// 24 hours.
     pub const DAY: Self = Self(86_400_000_000_000);
 

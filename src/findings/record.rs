@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use arrow::record_batch::RecordBatch;
 
+use super::diagnosis::{DiagnosisRecord, IncidentRecord};
 use crate::domain::{Bounds, Finding, Instant, Mode, Severity, Side, Verdict};
 
 /// A whole run.
@@ -82,6 +83,9 @@ pub struct StreamRecord {
     pub gaps: RecordBatch,
     /// The edges at which a fill's backfill meets live data.
     pub seams: RecordBatch,
+    /// What happened, the gravest first.
+    pub incidents: Vec<IncidentRecord>,
+    pub diagnoses: Vec<DiagnosisRecord>,
     /// The coverage of each series, for the picture.
     pub extents: Vec<Extent>,
     pub elapsed_ms: u64,

@@ -163,6 +163,7 @@ fn build_stream(name: String, raw: RawStream, place: &dyn Fn(&str) -> String) ->
         bounds,
         sequence_bounds,
         outage,
+        persistent_after,
         continuity,
         columns,
         ignore,
@@ -215,6 +216,7 @@ fn build_stream(name: String, raw: RawStream, place: &dyn Fn(&str) -> String) ->
     })?;
     let max_silence = duration("max_silence", max_silence)?;
     let window = duration("window", window)?;
+    let persistent_after = duration("persistent_after", persistent_after)?.unwrap_or(Duration::HALF_AN_HOUR);
     if max_silence.is_some() && cadence.is_none() {
         return Err(usage(&at("max_silence"), "there is no cadence for it to go with", "add --cadence, the nominal step between two rows"));
     }
@@ -391,6 +393,7 @@ fn build_stream(name: String, raw: RawStream, place: &dyn Fn(&str) -> String) ->
         bounds: bounds.map(|raw| build_bounds(raw, &at("bounds"))).transpose()?.unwrap_or_default(),
         sequence_bounds,
         outage,
+        persistent_after,
         continuity,
         columns: columns.map(|columns| named_columns(columns, &at("columns"))).transpose()?,
         ignore: named_columns(ignore.unwrap_or_default(), &at("ignore"))?,

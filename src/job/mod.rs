@@ -58,6 +58,8 @@ pub struct Stream {
     /// Half-open; an end that is `None` is open.
     pub sequence_bounds: (Option<i128>, Option<i128>),
     pub outage: Option<Bounds>,
+    /// The length from which on an incident is persistent, and not brief.
+    pub persistent_after: Duration,
     pub continuity: ContinuitySpec,
     pub columns: Option<Vec<String>>,
     pub ignore: Vec<String>,
@@ -290,6 +292,8 @@ pub struct RunOptions {
     pub shortcuts: Shortcuts,
     /// Continuity, windows and checksums are not asked for.
     pub only_compare: bool,
+    /// Gaps and differences are explained.
+    pub diagnosis: bool,
     pub max_findings: usize,
     pub threads: usize,
     pub memory_bytes: u64,

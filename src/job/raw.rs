@@ -48,6 +48,7 @@ pub struct RawStream {
     pub bounds: Option<RawBounds>,
     pub sequence_bounds: Option<RawSequenceBounds>,
     pub outage: Option<RawBounds>,
+    pub persistent_after: Option<String>,
     pub continuity: Option<RawContinuity>,
     pub columns: Option<Vec<String>>,
     pub ignore: Option<Vec<String>>,
@@ -176,6 +177,7 @@ impl RawStream {
             },
             sequence_bounds: self.sequence_bounds.or(other.sequence_bounds),
             outage: self.outage.or(other.outage),
+            persistent_after: self.persistent_after.or(other.persistent_after),
             continuity: match (self.continuity, other.continuity) {
                 (Some(mine), Some(theirs)) => Some(mine.or(theirs)),
                 (mine, theirs) => mine.or(theirs),

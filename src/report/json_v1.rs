@@ -6,6 +6,9 @@ use super::StoredRun;
 use crate::domain::{Instant, Severity};
 use crate::findings::{RunRecord, StreamRecord};
 
+/// Incidents that the summary lists; the table has them all.
+const MOST_INCIDENTS: usize = 100;
+
 /// The summary of a run.
 pub fn summary(run: &RunRecord, stored: Option<&StoredRun>) -> Value {
     json!({
@@ -70,6 +73,25 @@ fn stream(stream: &StreamRecord) -> Value {
         "window": { "width": stream.window, "default": stream.window_is_default, "time_zone": stream.time_zone, "windows": stream.windows_judged },
         "checksum": stream.checksum,
         "counts": stream.counts.named().into_iter().map(|(name, count)| (name.to_string(), json!(count))).collect::<Map<_, _>>(),
+        "incidents": stream.incidents.iter().take(MOST_INCIDENTS).map(|incident| json!({
+            "incident": incident.incident,
+            "kind": incident.kind,
+            "cause": incident.cause,
+            "status": incident.status,
+            "severity": incident.severity.as_str(),
+            "side": incident.side,
+            "scope": incident.scope,
+            "class": incident.class,
+            "from": instant(incident.from),
+            "until": instant(incident.until),
+            "series": incident.series,
+            "series_total": incident.series_total,
+            "rows": incident.rows,
+            "rows_exact": incident.rows_exact,
+            "message": incident.message,
+        })).collect::<Vec<_>>(),
+        "incident_count": stream.incidents.len(),
+        "diagnosis_count": stream.diagnoses.len(),
         "findings": stream.totals,
         "findings_by_severity": severities,
         "findings_by_check": by_check(stream),

@@ -1,13 +1,13 @@
 //! A stored run, read back into the record that it was written from: so that any format can be made of it again, without the data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, AsArray, RecordBatch, RecordBatchOptions};
 use arrow::compute::concat_batches;
-use arrow::datatypes::{Decimal128Type, Int64Type, Schema, TimestampMicrosecondType};
+use arrow::datatypes::{Decimal128Type, Float64Type, Int64Type, Schema, TimestampMicrosecondType};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 
@@ -15,7 +15,9 @@ use super::history::RunEntry;
 use super::store::StoredRun;
 use crate::domain::{Bounds, Finding, Grain, Instant, Mode, Severity, Side, Verdict};
 use crate::error::{Error, Result};
-use crate::findings::{CheckRecord, CheckStatus, Counts, Extent, RunRecord, SideRecord, StageRecord, StreamRecord};
+use crate::findings::{
+    CheckRecord, CheckStatus, Counts, DiagnosisRecord, Extent, IncidentRecord, RunRecord, SideRecord, StageRecord, StreamRecord,
+};
 
 /// Reads a run with everything that its renderings need.
 ///
@@ -34,7 +36,14 @@ pub fn load(report: &Path, entry: &RunEntry) -> Result<(RunRecord, StoredRun)> {
         findings.entry(finding.stream.clone()).or_default().push(finding);
     }
     let read = |name: &str| table(&entry.directory, name);
-    let tables = [read("windows")?, read("spans")?, read("gaps")?, read("seams")?];
+    let tables = Tables {
+        windows: read("windows")?,
+        spans: read("spans")?,
+        gaps: read("gaps")?,
+        seams: read("seams")?,
+        incidents: read("incidents")?,
+        diagnoses: read("diagnoses")?,
+    };
     let streams = json["streams"].as_array().ok_or_else(|| wrong("lists no streams"))?;
     let streams = streams
         .iter()
@@ -127,6 +136,10 @@ impl<'a> Row<'a> {
         self.column(name)?.as_primitive_opt::<Int64Type>().map(|column| column.value(self.row))
     }
 
+    pub(super) fn double(&self, name: &str) -> Option<f64> {
+        self.column(name)?.as_primitive_opt::<Float64Type>().map(|column| column.value(self.row))
+    }
+
     pub(super) fn claim(&self, name: &str) -> bool {
         self.column(name).and_then(|column| column.as_boolean_opt()).is_some_and(|column| column.value(self.row))
     }
@@ -194,13 +207,26 @@ fn texts(value: &Value) -> Vec<String> {
     value.as_array().into_iter().flatten().filter_map(|text| text.as_str().map(str::to_string)).collect()
 }
 
-fn stream_of(json: &Value, findings: &mut BTreeMap<String, Vec<Finding>>, tables: &[RecordBatch; 4]) -> Option<StreamRecord> {
+/// The tables of a run that are divided by stream.
+struct Tables {
+    windows: RecordBatch,
+    spans: RecordBatch,
+    gaps: RecordBatch,
+    seams: RecordBatch,
+    incidents: RecordBatch,
+    diagnoses: RecordBatch,
+}
+
+fn stream_of(json: &Value, findings: &mut BTreeMap<String, Vec<Finding>>, tables: &Tables) -> Option<StreamRecord> {
     let instant = |value: &Value| value.as_str().and_then(|text| Instant::parse(text).ok());
     let bounds = |value: &Value| Bounds { from: instant(&value["from"]), until: instant(&value["until"]) };
     let text = |value: &Value| value.as_str().map(str::to_string);
     let name = text(&json["name"])?;
     let findings = findings.remove(&name).unwrap_or_default();
-    let [windows, spans, gaps, seams] = tables.each_ref().map(|table| of_stream(table, &name));
+    let Tables { windows, spans, gaps, seams, incidents, diagnoses } = tables;
+    let [windows, spans, gaps, seams] = [windows, spans, gaps, seams].map(|table| of_stream(table, &name));
+    let incidents = rows_of(&of_stream(incidents, &name), incident)?;
+    let diagnoses = rows_of(&of_stream(diagnoses, &name), diagnosis)?;
     let mode = Mode::parse(json["mode"].as_str()?)?;
     let sides = Side::BOTH
         .into_iter()
@@ -284,9 +310,81 @@ fn stream_of(json: &Value, findings: &mut BTreeMap<String, Vec<Finding>>, tables
         spans,
         gaps,
         seams,
+        incidents,
+        diagnoses,
         extents,
         elapsed_ms: json["elapsed_ms"].as_u64().unwrap_or(0),
         name,
+    })
+}
+
+fn rows_of<T>(batch: &RecordBatch, make: fn(&Row<'_>) -> Option<T>) -> Option<Vec<T>> {
+    (0..batch.num_rows()).map(|row| make(&Row { batch, row })).collect()
+}
+
+/// A word of a public vocabulary, which lives as long as the program: each different one is kept once, and there are few.
+fn word(text: &str) -> &'static str {
+    static WORDS: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    let mut words = WORDS.lock().unwrap_or_else(PoisonError::into_inner);
+    match words.get(text).copied() {
+        Some(known) => known,
+        None => {
+            let kept: &'static str = Box::leak(text.to_string().into_boxed_str());
+            words.insert(kept);
+            kept
+        }
+    }
+}
+
+fn incident(row: &Row<'_>) -> Option<IncidentRecord> {
+    let count = |name: &str| row.count(name).and_then(|count| u64::try_from(count).ok());
+    Some(IncidentRecord {
+        incident: count("incident")?,
+        kind: word(row.text("kind")?),
+        cause: word(row.text("cause")?),
+        status: word(row.text("status")?),
+        severity: Severity::parse(row.text("severity")?)?,
+        side: word(row.text("side")?),
+        scope: word(row.text("scope")?),
+        class: row.text("class").map(word),
+        from: row.time("from_time"),
+        until: row.time("until_time"),
+        from_sequence: row.sequence("from_sequence"),
+        until_sequence: row.sequence("until_sequence"),
+        series: count("series")?,
+        series_total: count("series_total")?,
+        series_list: row.text("series_list")?.to_string(),
+        gaps: count("gaps")?,
+        rows: count("rows"),
+        rows_exact: row.claim("rows_exact"),
+        message: row.text("message")?.to_string(),
+    })
+}
+
+fn diagnosis(row: &Row<'_>) -> Option<DiagnosisRecord> {
+    let count = |name: &str| row.count(name).and_then(|count| u64::try_from(count).ok());
+    let text = |name: &str| row.text(name).map(str::to_string);
+    Some(DiagnosisRecord {
+        incident: count("incident")?,
+        subject: word(row.text("subject")?),
+        cause: word(row.text("cause")?),
+        side: word(row.text("side")?),
+        series: row.text("series").map(Into::into),
+        column_name: text("column_name"),
+        value: text("value"),
+        file: text("file"),
+        from: row.time("from_time"),
+        until: row.time("until_time"),
+        from_sequence: row.sequence("from_sequence"),
+        until_sequence: row.sequence("until_sequence"),
+        rows: count("rows"),
+        of_rows: count("of_rows"),
+        slice_rows: count("slice_rows"),
+        total_rows: count("total_rows"),
+        share: row.double("share"),
+        lift: row.double("lift"),
+        p_bound: row.double("p_bound"),
+        evidence: row.text("evidence")?.into(),
     })
 }
 

@@ -62,6 +62,15 @@ fn section(out: &mut String, stream: &StreamRecord) {
     if stream.known > 0 {
         let _ = writeln!(out, "{} of the baseline are still there and do not close the gate.\n", plural(stream.known, "finding"));
     }
+    if !stream.incidents.is_empty() {
+        let lines: Vec<String> =
+            stream.incidents.iter().take(SHOWN).map(|incident| format!("{} {}", incident.severity, cut(&incident.message, 600))).collect();
+        out.push_str(&fenced(lines.iter().map(String::as_str)));
+        if stream.incidents.len() > SHOWN {
+            let _ = writeln!(out, "… and {} more incidents", grouped((stream.incidents.len() - SHOWN) as u64));
+        }
+        out.push('\n');
+    }
     let _ = writeln!(out, "| side | rows | files | source |\n| --- | --- | --- | --- |");
     for side in &stream.sides {
         let rows = side.rows.map_or("not read".to_string(), grouped);

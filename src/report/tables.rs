@@ -10,7 +10,7 @@ use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
 use crate::domain::Side;
 use crate::findings::columns::{batch, count, double, end, small, start, text};
-use crate::findings::{RunRecord, StreamRecord, findings_batch};
+use crate::findings::{RunRecord, StreamRecord, diagnoses_batch, findings_batch, incidents_batch};
 
 /// All tables of a run, by name.
 ///
@@ -22,11 +22,13 @@ pub fn tables(run: &RunRecord) -> Result<Vec<(&'static str, RecordBatch)>, Arrow
         ("runs", runs(run)?),
         ("streams", streams(run)?),
         ("checks", checks(run)?),
-        ("windows", by_stream(run, |stream| &stream.windows, &[])?),
-        ("spans", by_stream(run, |stream| &stream.spans, &[])?),
-        ("gaps", by_stream(run, |stream| &stream.gaps, &["judged"])?),
-        ("seams", by_stream(run, |stream| &stream.seams, &[])?),
+        ("windows", by_stream(run, |stream| Ok(stream.windows.clone()), &[])?),
+        ("spans", by_stream(run, |stream| Ok(stream.spans.clone()), &[])?),
+        ("gaps", by_stream(run, |stream| Ok(stream.gaps.clone()), &["judged"])?),
+        ("seams", by_stream(run, |stream| Ok(stream.seams.clone()), &[])?),
         ("findings", findings_batch(findings)?),
+        ("incidents", by_stream(run, |stream| incidents_batch(&stream.incidents), &[])?),
+        ("diagnoses", by_stream(run, |stream| diagnoses_batch(&stream.diagnoses), &[])?),
     ])
 }
 
@@ -100,10 +102,10 @@ fn checks(run: &RunRecord) -> Result<RecordBatch, ArrowError> {
 }
 
 /// The batches of all streams under one another, with the stream in front and inner columns left out.
-fn by_stream(run: &RunRecord, of: fn(&StreamRecord) -> &RecordBatch, inner: &[&str]) -> Result<RecordBatch, ArrowError> {
+fn by_stream(run: &RunRecord, of: fn(&StreamRecord) -> Result<RecordBatch, ArrowError>, inner: &[&str]) -> Result<RecordBatch, ArrowError> {
     let mut batches = Vec::new();
     for stream in &run.streams {
-        let own = of(stream);
+        let own = of(stream)?;
         let names: ArrayRef = Arc::new(StringArray::from(vec![stream.name.as_str(); own.num_rows()]));
         let mut fields = vec![Arc::new(Field::new("stream", names.data_type().clone(), true))];
         let mut columns = vec![names];

@@ -127,6 +127,7 @@ fn stream_text(pen: &mut Pen, stream: &StreamRecord, title: &str, style: TextSty
         pen.line(&line);
     }
     pen.line("");
+    incidents(pen, stream, style);
     looked_at(pen, stream, style);
     picture(pen, stream);
     let mut severities = [Severity::Error, Severity::Warn, Severity::Info];
@@ -161,6 +162,23 @@ fn stream_text(pen: &mut Pen, stream: &StreamRecord, title: &str, style: TextSty
             let line = pen.dim(&format!("not judged  {}: {}", checks.join(", "), plain(reason)));
             pen.line(&line);
         }
+        pen.line("");
+    }
+}
+
+/// What happened, before anything else: the gravest first.
+fn incidents(pen: &mut Pen, stream: &StreamRecord, style: TextStyle) {
+    let most = if style.verbose { SHOWN * 10 } else { SHOWN };
+    for incident in stream.incidents.iter().take(most) {
+        let line = format!("  {} {}", pen.severity(incident.severity), shortened(&incident.message, 600));
+        pen.line(&line);
+    }
+    if stream.incidents.len() > most {
+        let left = (stream.incidents.len() - most) as u64;
+        let line = pen.dim(&format!("  … and {} more incidents: gapless sql @incidents", grouped(left)));
+        pen.line(&line);
+    }
+    if !stream.incidents.is_empty() {
         pen.line("");
     }
 }

@@ -48,7 +48,8 @@ impl Report {
             "b",
             "streams",
             &[
-                json!({"stream": "orders", "mode": "replica", "verdict": "fail", "reason": "1 gap", "original_rows": 10, "gaps": 2}),
+                json!({"stream": "orders", "mode": "replica", "verdict": "fail", "reason": "1 gap", "original_rows": 10, "gaps": 2,
+                       "bounds_from": "2026-05-01T00:00:00Z", "bounds_until": "2026-05-02T00:00:00Z"}),
                 json!({"stream": "weather", "mode": "fill", "verdict": "fail"}),
             ],
         );
@@ -101,6 +102,13 @@ impl Report {
                 json!({"stream": "weather", "series": "{\"origin\":\"JFK\"}", "edge": "begin", "kind": "exact", "live_time": "2026-05-01T03:00:00Z", "backfill_time": "2026-05-01T04:00:00Z"}),
                 json!({"stream": "weather", "series": "{\"origin\":\"JFK\"}", "edge": "end", "kind": "gap", "live_time": "2026-05-01T08:00:00Z", "backfill_time": "2026-05-01T06:00:00Z", "from_time": "2026-05-01T07:00:00Z", "until_time": "2026-05-01T08:00:00Z", "duration_ms": 3_600_000}),
             ],
+        );
+        report.table("b", "incidents", &[incident("orders", "lost", "2026-05-01T01:00:00Z", "2026-05-01T01:30:00Z")]);
+        report.table(
+            "b",
+            "diagnoses",
+            &[json!({"stream": "orders", "incident": 1, "subject": "gap", "cause": "lost", "side": "backfill", "series": "{}",
+                     "from_time": "2026-05-01T01:00:00Z", "until_time": "2026-05-01T01:30:00Z", "rows": 30, "evidence": "30 numbers missing"})],
         );
         let in_window = |hour: u32| json!({"window_start": format!("2026-05-01T0{hour}:00:00Z"), "window_end": format!("2026-05-01T0{}:00:00Z", hour + 1)});
         let merged = |a: Value, b: Value| {
@@ -195,6 +203,12 @@ fn finding(stream: &str, check: &str, more: Value) -> Value {
         row.extend(more);
     }
     row
+}
+
+fn incident(stream: &str, cause: &str, from: &str, until: &str) -> Value {
+    json!({"stream": stream, "incident": 1, "kind": "interruption", "cause": cause, "status": "open", "severity": "error", "side": "backfill",
+           "scope": "global", "class": "persistent", "from_time": from, "until_time": until, "series": 1, "series_total": 1, "rows": 30,
+           "rows_exact": true, "message": format!("30 rows {cause}")})
 }
 
 fn window(stream: &str, start: &str, end: &str, original: i64, backfill: i64, status: &str) -> Value {
@@ -685,4 +699,108 @@ fn the_ready_made_queries_are_listed_without_a_report() {
     let listed = said(&output);
     assert!(listed.starts_with("query,summary,parameters\n@runs,"), "{listed}");
     assert_eq!(listed.lines().count(), READY_QUERIES.len() + 1);
+}
+
+/// Twelve days, a run a day over two days each, so that every day is observed twice: 10 interruptions at 03:00 of half an hour, found by two
+/// runs each and by two overlapping series, one of two hours at 15:20, and a quiet stretch that is none.
+fn history() -> Report {
+    let report = Report { directory: tempfile::tempdir().expect("a directory") };
+    for day in 1..=12 {
+        let id = format!("r{day:02}");
+        let at = |day: i32, time: &str| format!("2026-06-{day:02}T{time}Z");
+        report.run(&id, &at(day + 1, "12:00:00"), "fail");
+        report.table(
+            &id,
+            "streams",
+            &[json!({"stream": "orders", "mode": "replica", "bounds_from": at(day, "00:00:00"), "bounds_until": at(day + 2, "00:00:00")})],
+        );
+        let mut incidents = Vec::new();
+        let mut gaps = Vec::new();
+        for of in [day, day + 1] {
+            if of <= 10 {
+                incidents.push(incident("orders", "lost", &at(of, "03:00:00"), &at(of, "03:20:00")));
+                incidents.push(incident("orders", "partial", &at(of, "03:10:00"), &at(of, "03:30:00")));
+                gaps.push(
+                    json!({"stream": "orders", "side": "backfill", "kind": "time", "status": "open", "from_time": at(of, "03:00:00"),
+                                 "until_time": at(of, if day == of { "03:20:00" } else { "03:30:00" })}),
+                );
+            }
+        }
+        if day == 12 {
+            incidents.push(incident("orders", "unknown", &at(12, "15:20:00"), &at(12, "17:20:00")));
+            incidents.push(incident("orders", "idle", &at(12, "20:00:00"), &at(12, "23:00:00")));
+        }
+        report.table(&id, "incidents", &incidents);
+        report.table(&id, "gaps", &gaps);
+    }
+    report
+}
+
+#[test]
+fn the_history_counts_an_interruption_once() {
+    let report = history();
+    let told = &report.rows(&["@interruption_history"])[0];
+    assert_eq!((&told["interruptions"], &told["longest_seconds"], &told["median_seconds"]), (&json!(11), &json!(7200.0), &json!(1800.0)));
+    assert_eq!(told["total_seconds"], json!(10.0 * 1800.0 + 7200.0));
+    let hours: Vec<(Value, Value)> =
+        report.rows(&["@interruptions_by_hour"]).iter().map(|row| (row["hour"].clone(), row["interruptions"].clone())).collect();
+    assert_eq!(hours, [(json!(3), json!(10)), (json!(15), json!(1))]);
+    let weekdays: BTreeMap<i64, i64> = report
+        .rows(&["@interruptions_by_weekday"])
+        .iter()
+        .map(|row| (row["weekday"].as_i64().expect("a day"), row["interruptions"].as_i64().expect("a count")))
+        .collect();
+    // 1 June 2026 is a Monday; the 12th, with the long one, is a Friday.
+    assert_eq!(weekdays, BTreeMap::from([(1, 2), (2, 2), (3, 2), (4, 1), (5, 2), (6, 1), (7, 1)]));
+    let between = &report.rows(&["@time_between_interruptions"])[0];
+    let (observed, down) = (13.0 * 86_400.0, 25_200.0);
+    assert_eq!((&between["observed_seconds"], &between["interrupted_seconds"]), (&json!(observed), &json!(down)));
+    let mean = |name: &str| between[name].as_f64().expect("a mean");
+    assert!((mean("mean_seconds_between") - (observed - down) / 11.0).abs() < 1e-6);
+    assert!((mean("mean_seconds_to_repair") - down / 11.0).abs() < 1e-6);
+    // The run of the 11th day speaks of the 11th and the 12th; the one before found the gap of the 10th, which lies outside.
+    let changes = |run: &str| -> Vec<String> {
+        let rows = report.rows(&["@gaps_since_previous_run", &format!("run={run}")]);
+        rows.iter()
+            .map(|row| format!("{} {} {}", row["change"].as_str().unwrap_or(""), row["as_of"].as_str().unwrap_or(""), row["from_time"]))
+            .collect()
+    };
+    assert_eq!(
+        changes("r05"),
+        [
+            // Found until 03:30 by the run before, and until 03:20 by this one.
+            "changed before \"2026-06-05T03:00:00Z\"",
+            "changed now \"2026-06-05T03:00:00Z\""
+        ]
+    );
+    assert!(changes("r11").is_empty() && changes("r01").is_empty());
+}
+
+#[test]
+fn the_chance_of_another_interruption_has_an_interval_or_is_not_told() {
+    let report = history();
+    let rows = report.rows(&["@recurrence"]);
+    assert_eq!(rows.iter().map(|row| row["hour"].clone()).collect::<Vec<_>>(), [Value::Null, json!(3), json!(15)]);
+    // Exact 95 % intervals of Poisson counts, from tables: 11 → 5.491 to 19.682; 10 → 4.795 to 18.390; 1 → 0.0253 to 5.572.
+    for (row, (count, low, high)) in rows.iter().zip([(11.0, 5.491, 19.682), (10.0, 4.795, 18.390), (1.0, 0.0253, 5.572)]) {
+        for (horizon, days) in [("day", 1.0), ("week", 7.0)] {
+            let chance = |n: f64| 1.0 - f64::exp(-n * days / 13.0);
+            let of = |name: String| row[name].as_f64().expect("a chance");
+            assert!((of(format!("chance_next_{horizon}")) - chance(count)).abs() < 1e-9, "{row}");
+            // Byar's approximation is good to a hundredth of the chance.
+            assert!((of(format!("{horizon}_low")) - chance(low)).abs() < 0.01, "{row}");
+            assert!((of(format!("{horizon}_high")) - chance(high)).abs() < 0.01, "{row}");
+        }
+        assert_eq!(row["judged"], "told");
+    }
+    for row in report.rows(&["@recurrence", "fewest=12"]) {
+        assert_eq!((&row["judged"], &row["chance_next_day"]), (&json!("too few to tell"), &Value::Null));
+    }
+    // Without any interruption there is nothing to tell either.
+    let quiet = Report { directory: tempfile::tempdir().expect("a directory") };
+    quiet.run("a", "2026-06-01T00:00:00Z", "pass");
+    let bounds = json!({"stream": "orders", "bounds_from": "2026-05-01T00:00:00Z", "bounds_until": "2026-06-01T00:00:00Z"});
+    quiet.table("a", "streams", &[bounds]);
+    assert_eq!(quiet.rows(&["@recurrence"])[0]["judged"], "too few to tell");
+    assert_eq!(quiet.rows(&["@time_between_interruptions"])[0]["judged"], "too few to tell");
 }

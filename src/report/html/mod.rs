@@ -80,6 +80,7 @@ type Section = (&'static str, &'static str, fn(&Page<'_>) -> Option<Html>);
 const SECTIONS: &[Section] = &[
     ("looked-at", "What was looked at", sections::looked_at),
     ("coverage", "Coverage", coverage::coverage),
+    ("incidents", "What happened", sections::incidents),
     ("gaps", "Gaps", sections::gaps),
     ("values", "Values that differ", sections::mismatches),
     ("columns", "Differences by column", sections::columns),

@@ -154,6 +154,75 @@ pub(super) fn looked_at(page: &Page<'_>) -> Option<Html> {
     Some(html)
 }
 
+/// Incidents with their causes, and what each rests on.
+pub(super) fn incidents(page: &Page<'_>) -> Option<Html> {
+    let stream = page.stream;
+    if stream.incidents.is_empty() {
+        return None;
+    }
+    let mut html = Html::default();
+    let most = page.caps.findings / 2;
+    for incident in stream.incidents.iter().take(most) {
+        let own: Vec<_> = stream.diagnoses.iter().filter(|diagnosis| diagnosis.incident == incident.incident).collect();
+        html.raw(if own.is_empty() { "<details class=\"check\" open><summary>" } else { "<details class=\"check\"><summary>" });
+        severity(&mut html, incident.severity);
+        html.raw(" ").text(&cut(&incident.message, page.caps.value * 2)).raw("</summary>\n<dl class=\"facts\">");
+        let mut fact = |name: &'static str, value: String| {
+            html.raw("<div><dt>").raw(name).raw("</dt><dd>").text(&value).raw("</dd></div>");
+        };
+        fact("Kind", incident.kind.replace('_', " "));
+        fact("Cause", incident.cause.replace('_', " "));
+        fact("Side", incident.side.replace('_', " "));
+        fact(
+            "Scope",
+            format!(
+                "{}, {} of {}",
+                incident.scope,
+                grouped(incident.series),
+                plural(incident.series_total, "series").replace("seriess", "series")
+            ),
+        );
+        if let Some(class) = incident.class {
+            fact("Class", class.replace('_', " "));
+        }
+        if let (Some(from), Some(until)) = (incident.from, incident.until) {
+            fact("From", moment(from));
+            fact("Until", moment(until));
+        }
+        if let Some(rows) = incident.rows {
+            fact("Rows", format!("{}{}", if incident.rows_exact { "" } else { "about " }, grouped(rows)));
+        }
+        html.raw("</dl>\n");
+        if !own.is_empty() {
+            head(&mut html, &["Subject", "Cause", "Of", "Rows#", "Out of#", "Evidence"]);
+            for diagnosis in own.iter().take((page.caps.findings / 4).max(3)) {
+                html.raw("<tr><td>")
+                    .text(&diagnosis.subject.replace('_', " "))
+                    .raw("</td><td>")
+                    .text(&diagnosis.cause.replace('_', " "))
+                    .raw("</td>");
+                let parts = [
+                    diagnosis.series.as_deref().map(pairs),
+                    diagnosis.column_name.as_ref().map(|column| match &diagnosis.value {
+                        Some(value) => format!("{column}={value}"),
+                        None => column.clone(),
+                    }),
+                    diagnosis.file.clone(),
+                ];
+                code_cell(&mut html, &cut(&parts.into_iter().flatten().collect::<Vec<_>>().join(" · "), page.caps.value));
+                number(&mut html, diagnosis.rows);
+                number(&mut html, diagnosis.of_rows);
+                html.raw("<td>").text(&cut(&diagnosis.evidence, page.caps.value)).raw("</td></tr>\n");
+            }
+            foot(&mut html);
+            capped(&mut html, own.len().min((page.caps.findings / 4).max(3)), own.len() as u64);
+        }
+        html.raw("</details>\n");
+    }
+    capped(&mut html, most.min(stream.incidents.len()), stream.incidents.len() as u64);
+    Some(html)
+}
+
 /// The ranges that nobody covers.
 pub(super) fn gaps(page: &Page<'_>) -> Option<Html> {
     let stream = page.stream;

@@ -1,0 +1,548 @@
+//! One narrow pass for what the other passes did not leave: what stands at the edges of a hole, how many rows lie between two
+//! of them, which files and slices the differing rows lie in, and where rows with the same values stand.
+//!
+//! ```text
+//! series A   ──────●[   hole   )●────●[ hole )●───────      ● the rows at its edges: time, number, file
+//!                                ├ between ┤                  rows that survived between two holes
+//! ```
+//!
+//! It runs only where there is something to explain, reads only the columns that the questions need, and holds what follows holes,
+//! differing rows, files and slices: never rows. Files are read one by one, so that each row is known to be of its file.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use arrow::datatypes::DataType;
+use arrow::record_batch::RecordBatch;
+use arrow::row::{RowConverter, SortField};
+use datafusion::error::DataFusionError;
+use datafusion::execution::TaskContext;
+
+use crate::checks::continuity::Whose;
+use crate::checks::hashing::{SideHasher, Times};
+use crate::checks::reading::{Want, fold, scan};
+use crate::checks::screen::whole_numbers;
+use crate::checks::sketch::ByHash;
+use crate::domain::{ColumnEncoder, Seed, Side};
+use crate::error::{Error, Result};
+use crate::findings::StageRecord;
+use crate::job::RunOptions;
+use crate::progress::Progress;
+use crate::staging::{Prepared, Shower};
+
+/// Files that are told apart at most; beyond, a side is read as a whole and its files are not judged.
+const MOST_FILES: usize = 512;
+/// Values of a column that make slices at most; a column with more is no place to look for a cause.
+const MOST_VALUES: usize = 256;
+
+/// What can be wrong with a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Wrong {
+    /// One side lacks it.
+    Missing,
+    /// It came again.
+    Repeated,
+    /// Its values differ.
+    Altered,
+}
+
+impl Wrong {
+    pub(super) const ALL: [Self; 3] = [Self::Missing, Self::Repeated, Self::Altered];
+
+    pub(super) fn index(self) -> usize {
+        match self {
+            Self::Missing => 0,
+            Self::Repeated => 1,
+            Self::Altered => 2,
+        }
+    }
+
+    pub(super) fn bit(self) -> u8 {
+        1 << self.index()
+    }
+}
+
+/// What a track is measured along.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Axis {
+    Time,
+    Sequence,
+}
+
+/// Disjoint half-open intervals of a series in ascending order, in which somebody has no rows, or the wrong ones.
+#[derive(Debug, Clone)]
+pub(super) struct Track {
+    pub(super) series: usize,
+    pub(super) whose: Whose,
+    pub(super) axis: Axis,
+    pub(super) intervals: Vec<(i128, i128)>,
+}
+
+/// A row at the edge of an interval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Point {
+    /// Where it lies along the axis.
+    at: i128,
+    pub(super) time: Option<i128>,
+    pub(super) number: Option<i128>,
+    pub(super) file: Option<(Side, usize)>,
+}
+
+/// What lies around and inside an interval.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Edge {
+    pub(super) before: Option<Point>,
+    pub(super) after: Option<Point>,
+    /// Rows of each side that lie inside.
+    pub(super) inside: [u64; 2],
+    /// The first and the last row inside of the side that is not the owner.
+    pub(super) other: Option<(Point, Point)>,
+}
+
+impl Edge {
+    /// Takes rows of the other side into account that lie inside.
+    pub(super) fn offer_inside(&mut self, first: Point, last: Point) {
+        let order = |p: &Point| (p.at, p.number, p.file);
+        self.other = Some(match self.other {
+            None => (first, last),
+            Some((a, b)) => (if order(&first) < order(&a) { first } else { a }, if order(&last) > order(&b) { last } else { b }),
+        });
+    }
+
+    fn offer_before(&mut self, point: Point) {
+        let order = |p: &Point| (p.at, p.number, std::cmp::Reverse(p.file));
+        if self.before.is_none_or(|known| order(&known) < order(&point)) {
+            self.before = Some(point);
+        }
+    }
+
+    fn offer_after(&mut self, point: Point) {
+        let order = |p: &Point| (p.at, p.number, p.file);
+        if self.after.is_none_or(|known| order(&known) > order(&point)) {
+            self.after = Some(point);
+        }
+    }
+}
+
+/// What was seen of a track.
+#[derive(Debug, Clone, Default)]
+pub(super) struct TrackSeen {
+    pub(super) edges: Vec<Edge>,
+    /// Rows of the track's owner before the first interval, between each two, and after the last.
+    pub(super) between: Vec<u64>,
+}
+
+impl TrackSeen {
+    fn add(&mut self, track: &Track, side: Side, point: Point) {
+        // A reader makes room for the tracks that it meets.
+        if self.edges.is_empty() {
+            self.edges.resize(track.intervals.len(), Edge::default());
+            self.between.resize(track.intervals.len() + 1, 0);
+        }
+        let next = track.intervals.partition_point(|(_, until)| *until <= point.at);
+        if track.intervals.get(next).is_some_and(|(from, _)| *from <= point.at) {
+            self.edges[next].inside[side.index()] += 1;
+            if track.whose == Whose::One(side.other()) {
+                self.edges[next].offer_inside(point, point);
+            }
+            return;
+        }
+        if track.whose == Whose::Recovered || track.whose == Whose::One(side) {
+            self.between[next] += 1;
+            if let Some(edge) = next.checked_sub(1).and_then(|before| self.edges.get_mut(before)) {
+                edge.offer_after(point);
+            }
+            if let Some(edge) = self.edges.get_mut(next) {
+                edge.offer_before(point);
+            }
+        }
+    }
+
+    fn merge(&mut self, other: Self) {
+        if self.edges.is_empty() {
+            *self = other;
+            return;
+        }
+        for (mine, theirs) in self.edges.iter_mut().zip(other.edges) {
+            theirs.before.into_iter().for_each(|point| mine.offer_before(point));
+            theirs.after.into_iter().for_each(|point| mine.offer_after(point));
+            theirs.other.into_iter().for_each(|(first, last)| mine.offer_inside(first, last));
+            mine.inside[0] += theirs.inside[0];
+            mine.inside[1] += theirs.inside[1];
+        }
+        self.between.iter_mut().zip(other.between).for_each(|(mine, theirs)| *mine += theirs);
+    }
+}
+
+/// Rows of a slice, and how many of them are wrong in each way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Tally {
+    pub(super) rows: u64,
+    pub(super) wrong: [u64; 3],
+}
+
+impl Tally {
+    fn add(&mut self, wrong: u8) {
+        self.rows += 1;
+        for kind in Wrong::ALL {
+            self.wrong[kind.index()] += u64::from(wrong & kind.bit() != 0);
+        }
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.rows += other.rows;
+        self.wrong.iter_mut().zip(other.wrong).for_each(|(mine, theirs)| *mine += theirs);
+    }
+}
+
+/// A file of a side.
+#[derive(Debug, Clone, Default)]
+pub(super) struct FileSeen {
+    pub(super) tally: Tally,
+    /// First and last event time of the file, and of each series that has a track.
+    pub(super) extent: Option<(i128, i128)>,
+    pub(super) series: HashMap<usize, (i128, i128)>,
+}
+
+fn stretch(extent: &mut Option<(i128, i128)>, first: i128, last: i128) {
+    *extent = Some(extent.map_or((first, last), |(a, b)| (a.min(first), b.max(last))));
+}
+
+/// A differing row, by the checksum of its values without its times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Content {
+    pub(super) group: u128,
+    pub(super) time: i128,
+    pub(super) series: Option<usize>,
+    pub(super) wrong: u8,
+}
+
+type Values = HashMap<Vec<u8>, (String, Tally)>;
+/// The values of a column as they are shown, sorted, with their tallies.
+pub(super) type Shown = Vec<(String, Tally)>;
+
+/// What is asked of the pass.
+#[derive(Debug, Default)]
+pub(super) struct Questions {
+    /// By the canonical encoding of a series' values: its place among the series with tracks.
+    pub(super) series: HashMap<Vec<u8>, usize>,
+    pub(super) tracks: Vec<Track>,
+    /// For each side the keys that are wrong, in row format, with how.
+    pub(super) keys: [HashMap<Vec<u8>, u8>; 2],
+    /// Whether slices are tallied on a side.
+    pub(super) slices: [bool; 2],
+    /// Whether the values of differing rows are wanted, apart from these columns.
+    pub(super) content: Option<Vec<usize>>,
+}
+
+impl Questions {
+    fn needs(&self, side: Side) -> bool {
+        !self.tracks.is_empty() || self.slices[side.index()] || self.content.is_some()
+    }
+}
+
+/// What it answered.
+#[derive(Debug, Default)]
+pub(super) struct Evidence {
+    pub(super) tracks: Vec<TrackSeen>,
+    /// For each side its files, where they were told apart.
+    pub(super) files: [Vec<FileSeen>; 2],
+    /// All rows of each side.
+    pub(super) totals: [Tally; 2],
+    /// For each side the columns that make slices: place, and the tallies of their values.
+    pub(super) slices: [Vec<(usize, Shown)>; 2],
+    pub(super) content: [Vec<Content>; 2],
+}
+
+/// Columns in whose values a cause may lie: few values, not measured ones.
+fn can_slice(prepared: &Prepared, place: usize) -> bool {
+    let column = &prepared.paired[place];
+    let discrete = match &column.common {
+        DataType::Boolean | DataType::Date32 | DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
+        other => other.is_integer(),
+    };
+    discrete && prepared.time != Some(place) && prepared.sequence != Some(place)
+}
+
+/// What one reader has seen of a file.
+struct State {
+    places: HashMap<u128, Option<usize>, ByHash>,
+    tracks: Vec<TrackSeen>,
+    file: FileSeen,
+    slices: Vec<Option<Values>>,
+    content: Vec<Content>,
+}
+
+/// What all readers of a side share.
+struct Reader {
+    side: Side,
+    file: Option<usize>,
+    questions: Arc<Questions>,
+    hasher: SideHasher,
+    shower: Shower,
+    names: Vec<String>,
+    time: Option<usize>,
+    sequence: Option<usize>,
+    series: Vec<usize>,
+    identity: Vec<usize>,
+    sliced: Vec<usize>,
+    tracks_of: Vec<Vec<usize>>,
+}
+
+impl Reader {
+    fn state(&self) -> State {
+        State {
+            places: HashMap::default(),
+            tracks: vec![TrackSeen::default(); self.questions.tracks.len()],
+            file: FileSeen::default(),
+            slices: vec![Some(HashMap::new()); self.sliced.len()],
+            content: Vec::new(),
+        }
+    }
+
+    fn column(&self, place: usize, batch: &RecordBatch) -> Result<ArrayRef, DataFusionError> {
+        self.hasher.canonicaliser.column(place, batch).map(|(array, _)| array)
+    }
+
+    /// For each row the place of its series, where that has a track.
+    fn series_of(&self, state: &mut State, batch: &RecordBatch) -> Result<Vec<Option<usize>>, DataFusionError> {
+        if self.questions.series.is_empty() {
+            return Ok(vec![None; batch.num_rows()]);
+        }
+        if self.series.is_empty() {
+            return Ok(vec![Some(0); batch.num_rows()]);
+        }
+        let groups = self.hasher.group(batch, &self.series)?;
+        let mut encoders: Option<Vec<ColumnEncoder>> = None;
+        let mut found = Vec::with_capacity(groups.len());
+        for (row, group) in groups.into_iter().enumerate() {
+            if let Some(place) = state.places.get(&group) {
+                found.push(*place);
+                continue;
+            }
+            if encoders.is_none() {
+                let made = self.series.iter().map(|&place| {
+                    ColumnEncoder::new("", &self.column(place, batch)?).map_err(|e| DataFusionError::Execution(e.to_string()))
+                });
+                encoders = Some(made.collect::<std::result::Result<Vec<_>, DataFusionError>>()?);
+            }
+            let mut bytes = Vec::new();
+            encoders.iter().flatten().for_each(|encoder| encoder.encode(row, &mut bytes));
+            let place = self.questions.series.get(&bytes).copied();
+            state.places.insert(group, place);
+            found.push(place);
+        }
+        Ok(found)
+    }
+
+    /// For each row what is wrong with its key.
+    fn wrongs(&self, batch: &RecordBatch) -> Result<Vec<u8>, DataFusionError> {
+        let keys = &self.questions.keys[self.side.index()];
+        if keys.is_empty() {
+            return Ok(vec![0; batch.num_rows()]);
+        }
+        let columns = self.identity.iter().map(|&place| self.column(place, batch)).collect::<Result<Vec<_>, _>>()?;
+        let fields = columns.iter().map(|column| SortField::new(column.data_type().clone())).collect();
+        let rows = RowConverter::new(fields)?.convert_columns(&columns)?;
+        Ok(rows.iter().map(|row| keys.get(row.as_ref()).copied().unwrap_or(0)).collect())
+    }
+
+    fn add(&self, state: &mut State, batch: &RecordBatch) -> Result<(), DataFusionError> {
+        let rows = batch.num_rows();
+        let times = self.time.map(|place| Times::of(&self.column(place, batch)?)).transpose()?;
+        let numbers = match self.sequence {
+            Some(place) => whole_numbers(&self.column(place, batch)?)?,
+            None => vec![None; rows],
+        };
+        let series = self.series_of(state, batch)?;
+        let wrongs = self.wrongs(batch)?;
+        if let Some((first, last)) = times.as_ref().and_then(Times::extent) {
+            stretch(&mut state.file.extent, first, last);
+        }
+        let file = self.file.map(|file| (self.side, file));
+        for row in 0..rows {
+            state.file.tally.add(wrongs[row]);
+            let time = times.as_ref().and_then(|times| times.at(row));
+            let Some(place) = series[row] else { continue };
+            if let Some(at) = time {
+                let extent = state.file.series.entry(place).or_insert((at, at));
+                *extent = (extent.0.min(at), extent.1.max(at));
+            }
+            for &track in self.tracks_of.get(place).into_iter().flatten() {
+                let along = match self.questions.tracks[track].axis {
+                    Axis::Time => time,
+                    Axis::Sequence => numbers[row],
+                };
+                if let Some(at) = along {
+                    let point = Point { at, time, number: numbers[row], file };
+                    state.tracks[track].add(&self.questions.tracks[track], self.side, point);
+                }
+            }
+        }
+        for (slot, &place) in self.sliced.iter().enumerate() {
+            let Some(values) = &mut state.slices[slot] else { continue };
+            let column = self.column(place, batch)?;
+            let plain =
+                RowConverter::new(vec![SortField::new(column.data_type().clone())])?.convert_columns(std::slice::from_ref(&column))?;
+            for (row, bytes) in plain.iter().enumerate() {
+                if let Some((_, tally)) = values.get_mut(bytes.as_ref()) {
+                    tally.add(wrongs[row]);
+                    continue;
+                }
+                let mut tally = Tally::default();
+                tally.add(wrongs[row]);
+                let shown = self.shower.text(&self.names[place], &column, row).unwrap_or_else(|| "NULL".to_string());
+                values.insert(bytes.as_ref().to_vec(), (shown, tally));
+                if values.len() > MOST_VALUES {
+                    break;
+                }
+            }
+            if values.len() > MOST_VALUES {
+                state.slices[slot] = None;
+            }
+        }
+        if let (Some(places), Some(times)) = (&self.questions.content, &times)
+            && wrongs.iter().any(|wrong| *wrong != 0)
+        {
+            let groups = self.hasher.group(batch, places)?;
+            for row in 0..rows {
+                if let (true, Some(time)) = (wrongs[row] != 0, times.at(row)) {
+                    state.content.push(Content { group: groups[row], time, series: series[row], wrong: wrongs[row] });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn merge_values(mine: &mut Option<Values>, theirs: Option<Values>) {
+    let (Some(known), Some(theirs)) = (mine.as_mut(), theirs) else {
+        *mine = None;
+        return;
+    };
+    for (bytes, (shown, tally)) in theirs {
+        known.entry(bytes).or_insert((shown, Tally::default())).1.merge(tally);
+    }
+    if known.len() > MOST_VALUES {
+        *mine = None;
+    }
+}
+
+/// Reads the sides once more and answers the questions.
+///
+/// # Errors
+/// A side could not be read again.
+pub(super) async fn gather(
+    prepared: &Prepared,
+    questions: Questions,
+    options: &RunOptions,
+    seed: &Seed,
+    shower: &Shower,
+    context: &Arc<TaskContext>,
+    progress: &Progress,
+) -> Result<(Evidence, Arc<Questions>, Vec<StageRecord>)> {
+    let questions = Arc::new(questions);
+    let mut evidence = Evidence { tracks: vec![TrackSeen::default(); questions.tracks.len()], ..Evidence::default() };
+    let mut stages = Vec::new();
+    let mut tracks_of = vec![Vec::new(); questions.tracks.iter().map(|track| track.series + 1).max().unwrap_or(0)];
+    for (at, track) in questions.tracks.iter().enumerate() {
+        if let Some(of) = tracks_of.get_mut(track.series) {
+            of.push(at);
+        }
+    }
+    for opened in &prepared.sides {
+        let at = opened.side.index();
+        if !questions.needs(opened.side) {
+            continue;
+        }
+        let sliced: Vec<usize> = match questions.slices[at] {
+            true => (0..prepared.paired.len()).filter(|&place| can_slice(prepared, place)).collect(),
+            false => Vec::new(),
+        };
+        let identity = if questions.keys[at].is_empty() { Vec::new() } else { prepared.identity() };
+        let mut columns: Vec<usize> = prepared.time.into_iter().chain(prepared.sequence).chain(prepared.series.iter().copied()).collect();
+        columns.extend(&identity);
+        columns.extend(&sliced);
+        columns.extend(questions.content.iter().flatten());
+        if columns.is_empty() {
+            // Rows are still counted, and something must be read for that.
+            columns.push(0);
+        }
+        columns.sort_unstable();
+        columns.dedup();
+        progress.stage(&format!("asking why of {} {}", prepared.stream.name, opened.side), opened.rows_hint);
+        let apart = opened.files.len() <= MOST_FILES;
+        let parts: Vec<Option<usize>> = if apart { (0..opened.files.len()).map(Some).collect() } else { vec![None] };
+        let mut merged: Option<Vec<Option<Values>>> = None;
+        let mut cost: Option<StageRecord> = None;
+        for part in parts {
+            let one = match part {
+                Some(file) => opened.only(&|other| other == file).map_err(Error::engine("asking for evidence"))?,
+                None => opened.clone(),
+            };
+            let want = Want { columns: columns.clone(), bounded: options.shortcuts.statistics, ..Want::default() };
+            let plan = scan(prepared, &one, &want).await?;
+            let reader = Arc::new(Reader {
+                side: opened.side,
+                file: part,
+                questions: questions.clone(),
+                hasher: SideHasher::new(opened.side, prepared, seed, &plan.schema()),
+                shower: shower.clone(),
+                names: prepared.paired.iter().map(|column| column.name.clone()).collect(),
+                time: prepared.time,
+                sequence: prepared.sequence,
+                series: prepared.series.clone(),
+                identity: identity.clone(),
+                sliced: sliced.clone(),
+                tracks_of: tracks_of.clone(),
+            });
+            let own = reader.clone();
+            let add = move |state: &mut State, batch: RecordBatch| {
+                let batch = own.hasher.inside(&batch)?.unwrap_or(batch);
+                own.add(state, &batch)
+            };
+            let (states, stage) = fold("diagnosis", opened.side, plan, context.clone(), progress, || reader.state(), add).await?;
+            match &mut cost {
+                Some(cost) => {
+                    cost.rows += stage.rows;
+                    cost.bytes += stage.bytes;
+                    cost.elapsed_ms += stage.elapsed_ms;
+                }
+                None => cost = Some(stage),
+            }
+            let mut seen = FileSeen::default();
+            for state in states {
+                let State { places: _, tracks, file, slices, content } = state;
+                evidence.tracks.iter_mut().zip(tracks).for_each(|(mine, theirs)| mine.merge(theirs));
+                seen.tally.merge(file.tally);
+                if let Some((first, last)) = file.extent {
+                    stretch(&mut seen.extent, first, last);
+                }
+                for (place, (first, last)) in file.series {
+                    let extent = seen.series.entry(place).or_insert((first, last));
+                    *extent = (extent.0.min(first), extent.1.max(last));
+                }
+                match &mut merged {
+                    Some(merged) => merged.iter_mut().zip(slices).for_each(|(mine, theirs)| merge_values(mine, theirs)),
+                    None => merged = Some(slices),
+                }
+                evidence.content[at].extend(content);
+            }
+            evidence.totals[at].merge(seen.tally);
+            if apart {
+                evidence.files[at].push(seen);
+            }
+        }
+        evidence.content[at].sort_unstable();
+        for (place, values) in sliced.into_iter().zip(merged.into_iter().flatten()) {
+            let Some(values) = values else { continue };
+            // By the bytes too: the text NULL and NULL itself are shown alike.
+            let mut listed: Vec<(Vec<u8>, (String, Tally))> = values.into_iter().collect();
+            listed.sort_by(|a, b| (&a.1.0, &a.0).cmp(&(&b.1.0, &b.0)));
+            evidence.slices[at].push((place, listed.into_iter().map(|(_, value)| value).collect()));
+        }
+        stages.extend(cost);
+    }
+    Ok((evidence, questions, stages))
+}
