@@ -290,7 +290,8 @@ fn rows_that_cannot_be_spilled_are_a_clear_error() {
     let case = Case::new();
     case.parquet("original.parquet", &original());
     case.parquet("backfill.parquet", &backfill(&plans()[1]));
-    let arguments = ["verify", "original.parquet", "backfill.parquet", "--key", "id", "--no-infer", "--memory", "16MiB", "--verify", "full"];
+    let arguments =
+        ["verify", "original.parquet", "backfill.parquet", "--key", "id", "--no-infer", "--memory", "16MiB", "--verify", "full"];
     let run = case.run_with(&arguments, &[("TMPDIR", "no/such/folder")]);
     assert_eq!(run.code, Some(3), "{}{}", run.stdout, run.stderr);
     assert!(run.stdout.contains("incomplete") || run.stdout.contains("INCOMPLETE"), "{}", run.stdout);
