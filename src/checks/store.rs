@@ -14,8 +14,8 @@ use arrow::compute::{cast, concat_batches, take, take_record_batch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::ipc::CompressionType;
-use arrow::ipc::reader::FileReader;
-use arrow::ipc::writer::{FileWriter, IpcWriteOptions};
+use arrow::ipc::reader::StreamReader;
+use arrow::ipc::writer::{IpcWriteOptions, StreamWriter};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::error::DataFusionError;
 use tempfile::TempDir;
@@ -56,8 +56,8 @@ struct Spilled {
 #[derive(Default)]
 struct Partition {
     buffer: Vec<(Side, RecordBatch)>,
-    /// One file for each side: their types may differ.
-    writers: [Option<FileWriter<BufWriter<File>>>; 2],
+    /// One file for each side: their types may differ. Streams, because in the file format a column has one dictionary for all batches.
+    writers: [Option<StreamWriter<BufWriter<File>>>; 2],
 }
 
 /// The bytes that a batch's values take, without what its buffers hold beside them.
@@ -176,7 +176,7 @@ impl Spilled {
                         let options = IpcWriteOptions::default()
                             .try_with_compression(Some(CompressionType::LZ4_FRAME))
                             .map_err(|e| wrong(e.to_string()))?;
-                        let writer = FileWriter::try_new_with_options(BufWriter::new(file), &schema, options);
+                        let writer = StreamWriter::try_new_with_options(BufWriter::new(file), &schema, options);
                         none.insert(writer.map_err(|e| wrong(e.to_string()))?)
                     }
                 };
@@ -235,7 +235,7 @@ impl Groups {
             }
             let path = Spilled::file(&spilled.directory, at, side);
             let file = File::open(&path).map_err(|e| wrong(e.to_string()))?;
-            let reader = FileReader::try_new_buffered(file, None).map_err(|e| wrong(e.to_string()))?;
+            let reader = StreamReader::try_new_buffered(file, None).map_err(|e| wrong(e.to_string()))?;
             for batch in reader {
                 rows.push((side, batch.map_err(|e: arrow::error::ArrowError| wrong(e.to_string()))?));
             }

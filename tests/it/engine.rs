@@ -297,3 +297,27 @@ fn rows_that_cannot_be_spilled_are_a_clear_error() {
     assert!(run.stdout.contains("incomplete") || run.stdout.contains("INCOMPLETE"), "{}", run.stdout);
     assert!(run.stdout.contains("no/such/folder"), "{}", run.stdout);
 }
+
+#[test]
+fn dictionaries_that_change_from_batch_to_batch_can_be_spilled() {
+    let with_dictionary = |batch: RecordBatch| {
+        let text = arrow::datatypes::DataType::Utf8;
+        let kind = arrow::datatypes::DataType::Dictionary(Box::new(arrow::datatypes::DataType::Int32), Box::new(text));
+        let columns = ["id", "ts", "device", "value", "note"].into_iter().zip(batch.columns().iter().cloned());
+        let columns = columns.map(|(name, column)| match name {
+            "device" | "note" => (name, arrow::compute::cast(&column, &kind).unwrap()),
+            _ => (name, column),
+        });
+        crate::support::batch(columns.collect())
+    };
+    let case = Case::new();
+    let groups = || WriterProperties::builder().set_max_row_group_row_count(Some(500)).build();
+    case.parquet_as("original.parquet", &with_dictionary(original()), groups());
+    case.parquet_as("backfill.parquet", &with_dictionary(backfill(&plans()[1])), groups());
+    for how in ["screen", "full"] {
+        let run = case.verify(&["original.parquet", "backfill.parquet", "--key", "id", "--no-infer", "--memory", "16MiB", "--verify", how]);
+        assert_eq!((run.verdict(), run.count("mismatched_keys")), ("fail", Some(ROWS)), "{how}");
+    }
+    let run = case.verify(&["original.parquet", "original.parquet", "--key", "id", "--no-infer", "--memory", "16MiB", "--verify", "full"]);
+    assert_eq!(run.verdict(), "pass");
+}
