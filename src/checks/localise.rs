@@ -142,7 +142,8 @@ impl Look<'_> {
     ///
     /// What the sides hold alike they hold with equal checksums, so further rows of a key are as many on one side as on the other,
     /// and with the same values: looking at one side is enough. That is not so where rows that differ as stored can be equal, because then
-    /// the values that are shown could differ.
+    /// the values that are shown could differ. (One such case is let pass: a further row of a repeated key with 0.0 on one side and −0.0 on the
+    /// other is shown as the counted side has it.)
     async fn settle_listed(
         &mut self,
         screened: &Screened,

@@ -1,14 +1,14 @@
 //! The first pass: every row of every side, read once.
 //!
-//! From the one scan come, per series and window, row counts and checksums; per bucket of neighbouring rows a sketch that names
-//! the keys that differ; the spans of time and of sequence; the NULLs where none should be; and the rows that break a
-//! rule. Everything is held in partial states that merge in any order, so the answer does not depend on threads, batches or files,
-//! and that follow windows, spans and buckets, never rows.
+//! From the one scan come, per series and window, row counts and checksums; the rows that one side holds and the other does not; the
+//! spans of time and of sequence; the NULLs where none should be; and the rows that break a rule. Everything is held in partial
+//! states that merge in any order, so the answer does not depend on threads, batches or files, and that follow windows, spans
+//! and differences, never rows.
 //!
 //! ```text
-//! rows ──► bounds ──► checksums of key and row ─┬─► window checksum   (series × window)
-//!                                               ├─► sketch            (bucket of neighbours: what differs)
-//!                                               └─► repeats           (keys that come twice, where that is asked)
+//! rows ──► bounds ──► checksums ─┬─► window checksum   (series × window)
+//!                                ├─► pairs             (`align`: what finds no partner on the other side is left over)
+//!                                └─► repeats           (keys that come twice, where that is asked)
 //! ```
 
 use std::collections::{BTreeMap, HashMap, HashSet};
