@@ -58,6 +58,10 @@ impl Clock {
         match self.runs.last_mut() {
             Some(run) if run.last.0 < at && run.last.1 <= number => run.last = (at, number),
             _ => {
+                if self.runs.is_empty() {
+                    // Most series have one run, and there may be a million series.
+                    self.runs.reserve_exact(1);
+                }
                 self.runs.push(Run { first: (at, number), last: (at, number) });
                 self.forget_if_too_many();
             }

@@ -10,6 +10,7 @@
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use super::clock::Fall;
 use super::digests::digest_of_rows;
@@ -61,18 +62,13 @@ impl Range {
             Self::Time(from, until) | Self::Sequence(from, until) => (from, until),
         }
     }
-
-    fn overlaps(self, other: Self) -> bool {
-        let ((a, b), (c, d)) = (self.ends(), other.ends());
-        a < d && c < b
-    }
 }
 
 /// A maximal interval without a gap inside.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the columns of the public table `spans`")]
 pub struct SpanFact {
-    pub series: String,
+    pub series: Arc<str>,
     pub whose: Whose,
     pub range: Range,
     pub rows: u64,
@@ -82,7 +78,7 @@ pub struct SpanFact {
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the columns of the public table `gaps`")]
 pub struct GapFact {
-    pub series: String,
+    pub series: Arc<str>,
     pub whose: Whose,
     pub range: Range,
     pub missing_estimate: i128,
@@ -130,7 +126,7 @@ pub struct SeamFact {
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the columns of the public table `windows`")]
 pub struct WindowFact {
-    pub series: String,
+    pub series: Arc<str>,
     pub window: Option<Window>,
     pub rows: [Option<u64>; 2],
     pub checksums: [Option<String>; 2],
@@ -209,7 +205,9 @@ pub fn continuity(prepared: &Prepared, screened: &mut Screened, localised: &Loca
     let mut unjudged = Unjudged::default();
     for key in &keys {
         let held: Vec<(Side, Option<&SeriesScreen>)> = screened.sides.iter().map(|side| (side.side, side.series.get(key))).collect();
-        let Some(label) = held.iter().find_map(|(_, series)| series.map(|series| series.label.clone())) else { continue };
+        let Some(label) = held.iter().find_map(|(_, series)| series.map(|series| Arc::<str>::from(series.label.as_str()))) else {
+            continue;
+        };
         let extent =
             held.iter().filter_map(|(_, series)| series.and_then(|series| series.extent)).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
         let step = match screened.learned.get(key) {
@@ -233,9 +231,10 @@ pub fn continuity(prepared: &Prepared, screened: &mut Screened, localised: &Loca
             let teacher = held.iter().find_map(|(_, series)| *series)?;
             Some(SeriesProfile::learn(stream, &due, windowing, teacher))
         });
+        let earlier = facts.gaps.len();
         time_facts(prepared, measure, &due, profile.as_ref(), &both, &held, &label, extent, &mut facts);
         if let Some(windowing) = explicit.filter(|_| stream.continuity.expect.is_some()) {
-            unjudged.windows += expectations(stream, &due, windowing, profile.as_ref(), &held, &label, &shared, &mut facts);
+            unjudged.windows += expectations(stream, &due, windowing, profile.as_ref(), &held, &label, &shared, earlier, &mut facts);
         }
         sequence_facts(prepared, screened.payloads.get(key), &held, &label, &mut facts);
     }
@@ -367,6 +366,8 @@ fn expectations(
     held: &[(Side, Option<&SeriesScreen>)],
     label: &str,
     shared: &BTreeMap<(String, i128), u64>,
+    // Gaps of the series before.
+    earlier: usize,
     facts: &mut Continuity,
 ) -> u64 {
     let counts = |series: Option<&SeriesScreen>| -> BTreeMap<i128, u64> {
@@ -390,7 +391,7 @@ fn expectations(
     let extent = held.iter().filter_map(|(_, series)| series.and_then(|series| series.extent)).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
     let mut unknown = 0;
     for (whose, rows) in judged {
-        let mine = facts.gaps.iter().filter(|gap| gap.series == label && gap.whose.as_str() == whose && gap.judged);
+        let mine = facts.gaps[earlier..].iter().filter(|gap| gap.whose.as_str() == whose && gap.judged);
         let gaps = Intervals::of(mine.filter_map(|gap| match gap.range {
             Range::Time(from, until) => Some((from, until)),
             Range::Sequence(_, _) => None,
@@ -647,7 +648,7 @@ fn time_facts(
     profile: Option<&SeriesProfile>,
     both: &Shared,
     held: &[(Side, Option<&SeriesScreen>)],
-    label: &str,
+    label: &Arc<str>,
     extent: Option<(i128, i128)>,
     facts: &mut Continuity,
 ) {
@@ -660,7 +661,7 @@ fn time_facts(
     for (side, runs) in &side_runs {
         for run in runs {
             facts.spans.push(SpanFact {
-                series: label.to_string(),
+                series: label.clone(),
                 whose: Whose::One(*side),
                 range: Range::Time(run.from, run.until),
                 rows: run.rows,
@@ -679,7 +680,7 @@ fn time_facts(
         for piece in pieces {
             let status = status(piece);
             facts.gaps.push(GapFact {
-                series: label.to_string(),
+                series: label.clone(),
                 whose,
                 range: piece.range,
                 missing_estimate: piece.missing,
@@ -709,7 +710,7 @@ fn time_facts(
     }
     for run in &recovered {
         facts.spans.push(SpanFact {
-            series: label.to_string(),
+            series: label.clone(),
             whose: Whose::Recovered,
             range: Range::Time(run.from, run.until),
             rows: run.rows,
@@ -723,15 +724,15 @@ fn time_facts(
     }
 }
 
-/// What became of a gap of the original, given the gaps that are left.
+/// What became of a gap of the original, given the gaps that are left, disjoint and in ascending order.
 fn filled_status(gap: Range, open: &[Range]) -> &'static str {
     let (from, until) = gap.ends();
-    if open.iter().any(|left| left.ends().0 <= from && until <= left.ends().1) {
-        "open"
-    } else if open.iter().any(|left| left.overlaps(gap)) {
-        "partly_filled"
-    } else {
-        "filled"
+    // Of those that end behind its start the first is the only one that can hold all of it.
+    let next = open.partition_point(|left| left.ends().1 <= from);
+    match open.get(next).map(|left| left.ends()) {
+        Some((start, end)) if start <= from && until <= end => "open",
+        Some((start, _)) if start < until => "partly_filled",
+        _ => "filled",
     }
 }
 
@@ -742,8 +743,11 @@ fn time_seams(measure: Measure<'_>, label: &str, sides: &[(Side, Vec<Run>)], rec
         Measure::Cadence(step) => step.due_after(last, None),
         _ => last + 1_000,
     };
+    // Both in order of time, so that what ends before a stretch begins is behind all that follow.
+    let mut next = 0;
     for mine in original {
-        for theirs in backfill {
+        next += backfill[next..].partition_point(|theirs| theirs.last < mine.first);
+        for theirs in backfill[next..].iter().take_while(|theirs| theirs.first <= mine.last) {
             let (from, last) = (mine.first.max(theirs.first), mine.last.min(theirs.last));
             if from <= last {
                 facts.seams.push(SeamFact {
@@ -757,8 +761,8 @@ fn time_seams(measure: Measure<'_>, label: &str, sides: &[(Side, Vec<Run>)], rec
             }
         }
     }
-    let ends_at = |runs: &[Run], at: i128| runs.iter().any(|run| run.last == at);
-    let starts_at = |runs: &[Run], at: i128| runs.iter().any(|run| run.first == at);
+    let ends_at = |runs: &[Run], at: i128| runs.binary_search_by_key(&at, |run| run.last).is_ok();
+    let starts_at = |runs: &[Run], at: i128| runs.binary_search_by_key(&at, |run| run.first).is_ok();
     for pair in recovered.windows(2) {
         let before = only(ends_at(original, pair[0].last), ends_at(backfill, pair[0].last));
         let after = only(starts_at(original, pair[1].first), starts_at(backfill, pair[1].first));
@@ -881,7 +885,7 @@ fn sequence_facts(
     prepared: &Prepared,
     payloads: Option<&HashMap<i128, Option<i128>>>,
     held: &[(Side, Option<&SeriesScreen>)],
-    label: &str,
+    label: &Arc<str>,
     facts: &mut Continuity,
 ) {
     let stream = &prepared.stream;
@@ -921,7 +925,7 @@ fn lane_facts(
     payloads: Option<&HashMap<i128, Option<i128>>>,
     lane: &Lane,
     steps: Steps,
-    label: &str,
+    label: &Arc<str>,
     facts: &mut Continuity,
 ) {
     for (side, numbers) in &lane.held {
@@ -944,7 +948,7 @@ fn lane_facts(
     let Some(extent) = extent else { return };
     let mut span_fact = |whose, span: &SequenceSpan| {
         facts.spans.push(SpanFact {
-            series: label.to_string(),
+            series: label.clone(),
             whose,
             range: steps.range(*span),
             rows: u64::try_from(span.until - span.from).unwrap_or(u64::MAX),
@@ -982,7 +986,7 @@ fn lane_facts(
             }
             let (from, until) = range.ends();
             facts.gaps.push(GapFact {
-                series: label.to_string(),
+                series: label.clone(),
                 whose,
                 range: steps.range(SequenceSpan { from, until }),
                 missing_estimate: missing,
@@ -1014,7 +1018,7 @@ fn lane_facts(
     }
     let mut span_fact = |whose, span: &SequenceSpan| {
         facts.spans.push(SpanFact {
-            series: label.to_string(),
+            series: label.clone(),
             whose,
             range: steps.range(*span),
             rows: u64::try_from(span.until - span.from).unwrap_or(u64::MAX),
@@ -1049,8 +1053,8 @@ fn sequence_seams(
         }
         if mine.until < theirs.until { a += 1 } else { b += 1 }
     }
-    let ends_at = |spans: &[SequenceSpan], at: i128| spans.iter().any(|span| span.until == at);
-    let starts_at = |spans: &[SequenceSpan], at: i128| spans.iter().any(|span| span.from == at);
+    let ends_at = |spans: &[SequenceSpan], at: i128| spans.binary_search_by_key(&at, |span| span.until).is_ok();
+    let starts_at = |spans: &[SequenceSpan], at: i128| spans.binary_search_by_key(&at, |span| span.from).is_ok();
     for pair in recovered.windows(2) {
         let before = only(ends_at(original, pair[0].until), ends_at(backfill, pair[0].until));
         let after = only(starts_at(original, pair[1].from), starts_at(backfill, pair[1].from));
@@ -1105,11 +1109,11 @@ fn windows(prepared: &Prepared, screened: &mut Screened, keys: &BTreeSet<Vec<u8>
     }
     for key in keys {
         let mut starts: BTreeSet<Option<i128>> = BTreeSet::new();
-        let mut label = String::new();
+        let mut label: Arc<str> = Arc::from("");
         for side in &screened.sides {
             if let Some(series) = side.series.get(key) {
                 starts.extend(series.windows.keys().copied());
-                label.clone_from(&series.label);
+                label = Arc::from(series.label.as_str());
             }
         }
         let mut listed: Vec<WindowFact> = Vec::new();

@@ -126,8 +126,9 @@ pub(super) fn edges(measure: Measure<'_>, label: &str, original: &[Run], backfil
         let (before, after) = (hole.checked_sub(1).and_then(|at| original.get(at)), original.get(hole));
         let starts = before.map_or(i128::MIN, |run| run.last);
         let ends = after.map_or(i128::MAX, |run| run.first);
-        let inside = |run: &&Run| run.last > starts && run.first < ends;
-        let (Some(first), Some(last)) = (backfill.iter().find(inside), backfill.iter().rfind(inside)) else { continue };
+        // Runs are in order of time and apart, so those that lie in the hole follow each other.
+        let inside = backfill.partition_point(|run| run.last <= starts)..backfill.partition_point(|run| run.first < ends);
+        let Some((first, last)) = backfill.get(inside).and_then(|runs| runs.first().zip(runs.last())) else { continue };
         if let Some(live) = before {
             match () {
                 () if first.first <= live.last => {

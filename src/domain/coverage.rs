@@ -212,8 +212,31 @@ impl Coverage {
         self.spans.insert(joined.from, (joined.until, joined.rows));
     }
 
+    /// True while there is one span at most, and no map of them: nearly sorted data of many series stays so.
+    fn is_one(&self) -> bool {
+        self.spans.is_empty() && self.lost.is_none()
+    }
+
     /// Adds all of another coverage with the same slack.
     pub fn merge(&mut self, mut other: Self) {
+        if self.is_one() && other.is_one() {
+            match (&mut self.open, other.open) {
+                (_, None) => return,
+                (None, theirs) => {
+                    self.open = theirs;
+                    return;
+                }
+                (Some(mine), Some(theirs))
+                    if mine.from.saturating_sub(theirs.until) <= self.slack && theirs.from.saturating_sub(mine.until) <= self.slack =>
+                {
+                    mine.from = mine.from.min(theirs.from);
+                    mine.until = mine.until.max(theirs.until);
+                    mine.rows += theirs.rows;
+                    return;
+                }
+                _ => {}
+            }
+        }
         self.close();
         other.close();
         let Self { slack: _, spans, open: _, lost } = other;
@@ -435,8 +458,31 @@ impl SequenceCoverage {
         closed
     }
 
+    /// True while there is one run at most, and nothing came again.
+    fn is_one(&self) -> bool {
+        self.present.is_one() && self.present.open.is_none() && self.again.counts.is_empty()
+    }
+
     /// Adds all of another coverage; numbers that both hold came again.
     pub fn merge(&mut self, mut other: Self) {
+        if self.is_one() && other.is_one() {
+            match (&mut self.open, other.open) {
+                (_, None) => return,
+                (None, theirs) => {
+                    self.open = theirs;
+                    return;
+                }
+                (Some(mine), Some(theirs)) if mine.until == theirs.from => {
+                    mine.until = theirs.until;
+                    return;
+                }
+                (Some(mine), Some(theirs)) if theirs.until == mine.from => {
+                    mine.from = theirs.from;
+                    return;
+                }
+                _ => {}
+            }
+        }
         self.close();
         other.close();
         if other.present.is_lost() {

@@ -114,7 +114,7 @@ pub struct SideRecord {
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Extent {
-    pub series: String,
+    pub series: std::sync::Arc<str>,
     pub whose: &'static str,
     pub from: i128,
     pub until: i128,

@@ -402,13 +402,7 @@ fn extents(mode: Mode, spans: &RecordBatch, gaps: &RecordBatch) -> Vec<Extent> {
             if is_gap && (cells.text("status") != Some("open") || mode == Mode::Fill && whose != "recovered") {
                 continue;
             }
-            extents.push(Extent {
-                series: cells.text("series").unwrap_or_default().to_string(),
-                whose,
-                from: from.0,
-                until: until.0,
-                is_gap,
-            });
+            extents.push(Extent { series: cells.text("series").unwrap_or_default().into(), whose, from: from.0, until: until.0, is_gap });
         }
     }
     extents

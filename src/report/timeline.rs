@@ -29,15 +29,19 @@ pub(super) fn timeline(stream: &StreamRecord) -> Option<(Vec<Line>, usize)> {
     if from >= until || stream.extents.is_empty() {
         return None;
     }
-    let mut cells: BTreeMap<&str, Vec<[bool; 3]>> = BTreeMap::new();
     let mut gaps: BTreeMap<&str, usize> = BTreeMap::new();
+    stream.extents.iter().for_each(|extent| *gaps.entry(&extent.series).or_default() += usize::from(extent.is_gap));
+    let mut shown: Vec<(&str, usize)> = gaps.into_iter().collect();
+    if shown.len() > MOST_SERIES {
+        shown.sort_by(|(a, mine), (b, theirs)| theirs.cmp(mine).then_with(|| a.cmp(b)));
+    }
+    let left_out = shown.len().saturating_sub(MOST_SERIES);
+    shown.truncate(MOST_SERIES);
+    // There may be a million series: only those that are shown have cells.
+    let mut cells: BTreeMap<&str, Vec<[bool; 3]>> = shown.iter().map(|(series, _)| (*series, vec![[false; 3]; WIDTH])).collect();
     let place = |at: i128| usize::try_from((at.clamp(from, until - 1) - from) * WIDTH as i128 / (until - from)).unwrap_or(0).min(WIDTH - 1);
     for extent in &stream.extents {
-        let line = cells.entry(&extent.series).or_insert_with(|| vec![[false; 3]; WIDTH]);
-        if extent.is_gap {
-            *gaps.entry(&extent.series).or_default() += 1;
-            continue;
-        }
+        let Some(line) = cells.get_mut(&*extent.series).filter(|_| !extent.is_gap) else { continue };
         let side = match extent.whose {
             "original" => 0,
             "backfill" => 1,
@@ -52,7 +56,7 @@ pub(super) fn timeline(stream: &StreamRecord) -> Option<(Vec<Line>, usize)> {
     }
     // A gap narrower than a cell still shows: what is missing outranks what is there.
     let mut hidden: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-    for extent in stream.extents.iter().filter(|extent| extent.is_gap) {
+    for extent in stream.extents.iter().filter(|extent| extent.is_gap && cells.contains_key(&*extent.series)) {
         hidden.entry(&extent.series).or_default().push(place(extent.from + (extent.until - extent.from) / 2));
     }
     for finding in &stream.findings {
@@ -65,9 +69,10 @@ pub(super) fn timeline(stream: &StreamRecord) -> Option<(Vec<Line>, usize)> {
             line[place(at.0)][2] = true;
         }
     }
-    let mut lines: Vec<Line> = cells
+    let lines: Vec<Line> = shown
         .iter()
-        .map(|(series, line)| {
+        .map(|(series, gaps)| {
+            let line = cells.get(series).map_or(&[][..], Vec::as_slice);
             let mut text = String::new();
             for (at, cell) in line.iter().enumerate() {
                 let gap = hidden.get(series).is_some_and(|places| places.contains(&at));
@@ -81,14 +86,9 @@ pub(super) fn timeline(stream: &StreamRecord) -> Option<(Vec<Line>, usize)> {
                     [false, false, _] => '·',
                 });
             }
-            Line { series: (*series).to_string(), cells: text, gaps: gaps.get(series).copied().unwrap_or(0) }
+            Line { series: (*series).to_string(), cells: text, gaps: *gaps }
         })
         .collect();
-    if lines.len() > MOST_SERIES {
-        lines.sort_by(|a, b| b.gaps.cmp(&a.gaps).then_with(|| a.series.cmp(&b.series)));
-    }
-    let left_out = lines.len().saturating_sub(MOST_SERIES);
-    lines.truncate(MOST_SERIES);
     Some((lines, left_out))
 }
 
