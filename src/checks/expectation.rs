@@ -58,7 +58,6 @@ pub struct LowWindow {
 #[derive(Debug)]
 pub(super) struct Due<'a> {
     spec: &'a ContinuitySpec,
-    planned: Intervals,
     /// From here on rows may still come.
     young: Option<i128>,
 }
@@ -67,9 +66,8 @@ impl<'a> Due<'a> {
     /// `latest` is the latest event time of the stream.
     pub(super) fn new(stream: &'a Stream, latest: Option<i128>) -> Self {
         let spec = &stream.continuity;
-        let planned = Intervals::of(spec.maintenance.iter().map(|planned| (planned.from, planned.until)));
         let young = spec.grace.zip(latest).map(|(grace, latest)| latest - grace.nanos());
-        Self { spec, planned, young }
+        Self { spec, young }
     }
 
     /// From when on nothing is judged yet.
@@ -77,8 +75,16 @@ impl<'a> Due<'a> {
         self.young
     }
 
+    /// What of a range is planned to be interrupted.
+    fn planned(&self, from: i128, until: i128) -> Intervals {
+        Intervals::of(self.spec.maintenance.iter().flat_map(|planned| planned.within(from, until).iter().collect::<Vec<_>>()))
+    }
+
     fn is_plain(&self) -> bool {
-        self.spec.calendar.is_none() && self.planned.is_empty() && self.young.is_none() && self.spec.expect != Some(Expect::Profile)
+        self.spec.calendar.is_none()
+            && self.spec.maintenance.is_empty()
+            && self.young.is_none()
+            && self.spec.expect != Some(Expect::Profile)
     }
 
     /// What a silence comes to.
@@ -96,12 +102,13 @@ impl<'a> Due<'a> {
             }
             due = calendar.due(silence.from, silence.until);
         }
+        let planned = self.planned(silence.from, silence.until);
         let judged = Intervals::one(i128::MIN, self.young.unwrap_or(i128::MAX));
         let mut pieces = Vec::new();
         for (set, status) in [
-            (due.difference(&self.planned).intersection(&judged), "open"),
-            (due.difference(&self.planned).difference(&judged), "pending"),
-            (due.intersection(&self.planned), "planned"),
+            (due.difference(&planned).intersection(&judged), "open"),
+            (due.difference(&planned).difference(&judged), "pending"),
+            (due.intersection(&planned), "planned"),
         ] {
             for (from, until) in set.iter() {
                 let missing = missing_in(measure, silence, from, until);
@@ -124,7 +131,8 @@ impl<'a> Due<'a> {
         let whole = Intervals::one(window.start.0, window.end.0);
         let due = self.spec.calendar.as_ref().map_or(whole, |calendar| calendar.due(window.start.0, window.end.0));
         let length = (window.end.0 - window.start.0).max(1);
-        let judged = due.intersection(&self.planned).is_empty() && self.young.is_none_or(|young| window.end.0 <= young);
+        let judged = due.intersection(&self.planned(window.start.0, window.end.0)).is_empty()
+            && self.young.is_none_or(|young| window.end.0 <= young);
         (due.length() as f64 / length as f64, judged)
     }
 }

@@ -50,7 +50,7 @@ pub(super) struct StreamArgs {
     /// A CSV of the series that there must be, with their columns in its header
     #[arg(long, value_name = "FILE", help_heading = "Continuity")]
     expect_series: Option<String>,
-    /// A planned interruption, FROM/UNTIL; repeatable
+    /// A planned interruption, FROM/UNTIL, or each week 'sun 02:00-03:00'; repeatable
     #[arg(long, value_name = "FROM/UNTIL", help_heading = "Bounds")]
     maintenance: Vec<String>,
     /// Nominal step between two rows of a series, such as 250ms, 5m, 1h30m, 1d, 1mo or 1y; or learn
@@ -242,8 +242,13 @@ impl StreamArgs {
             .transpose()?;
         let mut planned = Vec::new();
         for text in maintenance {
-            let (from, until) = range("--maintenance", &text)?;
-            planned.push(RawMaintenance { from: Some(from), until: Some(until), reason: None });
+            planned.push(match text.contains('/') {
+                true => {
+                    let (from, until) = range("--maintenance", &text)?;
+                    RawMaintenance { from: Some(from), until: Some(until), ..RawMaintenance::default() }
+                }
+                false => RawMaintenance { weekly: Some(text), ..RawMaintenance::default() },
+            });
         }
         let sequence_bounds = sequence_bounds
             .map(|text| {

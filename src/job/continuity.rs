@@ -8,7 +8,7 @@ use chrono_tz::Tz;
 use serde::Deserialize;
 
 use super::raw::RawBounds;
-use crate::domain::{Bounds, Calendar, Duration};
+use crate::domain::{Bounds, Calendar, Duration, Instant, Intervals};
 use crate::error::{Error, Result};
 
 /// The chance that a healthy window is called too low, unless the job says another.
@@ -56,7 +56,7 @@ pub struct RawCalendar {
 }
 
 /// A planned interruption.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawMaintenance {
     /// The first instant.
@@ -65,6 +65,10 @@ pub struct RawMaintenance {
     /// The first instant after it.
     #[serde(default, deserialize_with = "super::raw::moment")]
     pub until: Option<String>,
+    /// Days of the week and hours, each week between the two instants.
+    pub weekly: Option<String>,
+    /// Where those days begin.
+    pub time_zone: Option<String>,
     /// Why.
     pub reason: Option<String>,
 }
@@ -117,13 +121,25 @@ impl Expect {
     }
 }
 
-/// A planned interruption, both ends given.
+/// A planned interruption: from one instant to another, or between them each week anew.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are those of the job file")]
 pub struct Maintenance {
     pub from: i128,
     pub until: i128,
+    pub weekly: Option<Calendar>,
     pub reason: Option<String>,
+}
+
+impl Maintenance {
+    /// What of `[from, until)` is planned to be interrupted.
+    pub fn within(&self, from: i128, until: i128) -> Intervals {
+        let (from, until) = (from.max(self.from), until.min(self.until));
+        if from >= until {
+            return Intervals::default();
+        }
+        self.weekly.as_ref().map_or_else(|| Intervals::one(from, until), |weekly| weekly.due(from, until))
+    }
 }
 
 /// The series that there should be.
@@ -254,13 +270,44 @@ pub(super) fn build_continuity(
     let mut planned = Vec::new();
     for (index, raw) in maintenance.unwrap_or_default().into_iter().enumerate() {
         let place = at(&format!("maintenance[{}]", index + 1));
-        let RawMaintenance { from, until, reason } = raw;
-        let known = bounds(RawBounds { from, until }, &place)?;
-        let (Some(from), Some(until)) = (known.from, known.until) else {
-            return Err(usage(place, "a planned interruption has two ends", "write { from = …, until = …, reason = … }"));
+        let RawMaintenance { from, until, weekly, time_zone, reason } = raw;
+        let known = match (&from, &until) {
+            (None, None) => Bounds::default(),
+            _ => bounds(RawBounds { from, until }, &place)?,
         };
-        said.insert(format!("maintenance[{}]", index + 1), format!("{from}/{until}"));
-        planned.push(Maintenance { from: from.0, until: until.0, reason });
+        let own = zone(time_zone.as_deref(), &place)?;
+        let repeated = match &weekly {
+            None if own.is_some() => {
+                return Err(usage(
+                    place,
+                    "a time zone is for what comes each week",
+                    "write weekly = \"sun 02:00-03:00\", or times with their offset",
+                ));
+            }
+            None => None,
+            Some(text) => {
+                let (days, hours) = text.split_at(text.find(|letter: char| letter.is_ascii_digit()).unwrap_or(text.len()));
+                let (days, hours) = (days.trim(), Some(hours.trim()).filter(|hours| !hours.is_empty()));
+                let made = Calendar::new(Some(days), hours, BTreeSet::new(), own.unwrap_or(around.zone));
+                Some(made.map_err(|e| usage(place.clone(), &e.to_string(), "write days and hours, such as weekly = \"sun 02:00-03:00\""))?)
+            }
+        };
+        if repeated.is_none() && (known.from.is_none() || known.until.is_none()) {
+            let help = "write { from = …, until = …, reason = … }, or { weekly = \"sun 02:00-03:00\" }";
+            return Err(usage(place, "a planned interruption has two ends", help));
+        }
+        let end = |at: Option<Instant>| at.map(|at| at.to_string()).unwrap_or_default();
+        let ends = format!("{}/{}", end(known.from), end(known.until));
+        said.insert(
+            format!("maintenance[{}]", index + 1),
+            match &weekly {
+                Some(text) if ends == "/" => format!("{text} {}", own.unwrap_or(around.zone).name()),
+                Some(text) => format!("{text} {} {ends}", own.unwrap_or(around.zone).name()),
+                None => ends,
+            },
+        );
+        let (from, until) = (known.from.map_or(i128::MIN, |at| at.0), known.until.map_or(i128::MAX, |at| at.0));
+        planned.push(Maintenance { from, until, weekly: repeated, reason });
     }
     let grace = grace
         .map(|text| Duration::parse(&text))
