@@ -70,11 +70,10 @@ pub(super) fn parts<'a>(series: impl Iterator<Item = (&'a Vec<u8>, u64, (i128, i
 }
 
 /// What one reader has seen of a part.
-#[derive(Default)]
-struct Points {
+struct Points<P> {
     /// The place of a series in the part, by the checksum of its values.
     places: HashMap<u128, Option<usize>, ByHash>,
-    points: Vec<Vec<(i128, i128)>>,
+    points: Vec<Vec<P>>,
 }
 
 /// Reads parts of a side.
@@ -105,11 +104,25 @@ impl Reader<'_> {
         first: usize,
         second: Option<usize>,
     ) -> Result<Vec<Vec<(i128, i128)>>> {
+        self.read_as(name, opened, part, [Some(first), second, None], |[first, second, _]| (first, second)).await
+    }
+
+    /// The same of up to three columns, as points of the caller's own making; the first is there.
+    ///
+    /// # Errors
+    /// The side could not be read again.
+    pub(super) async fn read_as<P: Clone + Send + 'static>(
+        &mut self,
+        name: &'static str,
+        opened: &Opened,
+        part: &Part,
+        places: [Option<usize>; 3],
+        make: impl Fn([i128; 3]) -> P + Clone + Send + 'static,
+    ) -> Result<Vec<Vec<P>>> {
         let prepared = self.prepared;
         let mut columns = prepared.series.clone();
         columns.extend(prepared.time);
-        columns.push(first);
-        columns.extend(second);
+        columns.extend(places.into_iter().flatten());
         columns.sort_unstable();
         columns.dedup();
         let plan = scan(prepared, opened, &Want { columns, bounded: self.options.shortcuts.statistics, ..Want::default() }).await?;
@@ -118,15 +131,15 @@ impl Reader<'_> {
             Arc::new(part.series.iter().enumerate().map(|(at, series)| (series.clone(), at)).collect());
         let series = prepared.series.clone();
         let (from, until, time) = (part.from, part.until, prepared.time);
-        let add = move |state: &mut Points, batch: RecordBatch| {
+        let add = move |state: &mut Points<P>, batch: RecordBatch| {
             let batch = hasher.inside(&batch)?.unwrap_or(batch);
             let column = |place: usize| hasher.canonicaliser.column(place, &batch).map(|(array, _)| array);
             let values = |place: usize| match Some(place) == time {
                 true => Times::of(&column(place)?).map(|times| times.all()),
                 false => whole_numbers(&column(place)?),
             };
-            let firsts = values(first)?;
-            let seconds = second.map(values).transpose()?;
+            let [firsts, seconds, thirds] = places.map(|place| place.map(values));
+            let (firsts, seconds, thirds) = (firsts.transpose()?, seconds.transpose()?, thirds.transpose()?);
             let groups = hasher.group(&batch, &series)?;
             let mut encoders: Option<Vec<ColumnEncoder>> = None;
             state.points.resize(wanted.len(), Vec::new());
@@ -150,19 +163,20 @@ impl Reader<'_> {
                         place
                     }
                 };
-                let second = seconds.as_ref().map_or(Some(0), |seconds| seconds[row]);
-                if let (Some(place), Some(value), Some(second)) = (place, firsts[row], second)
+                let of = |values: &Option<Vec<Option<i128>>>| values.as_ref().map_or(Some(0), |values| values[row]);
+                if let (Some(place), Some(value), Some(second), Some(third)) = (place, of(&firsts), of(&seconds), of(&thirds))
                     && from <= value
                     && value < until
                 {
-                    state.points[place].push((value, second));
+                    state.points[place].push(make([value, second, third]));
                 }
             }
             Ok::<_, DataFusionError>(())
         };
-        let (states, stage) = fold(name, opened.side, plan, self.context.clone(), self.progress, Points::default, add).await?;
+        let none = || Points { places: HashMap::default(), points: Vec::new() };
+        let (states, stage) = fold(name, opened.side, plan, self.context.clone(), self.progress, none, add).await?;
         self.stages.push(stage);
-        let mut all: Vec<Vec<(i128, i128)>> = vec![Vec::new(); part.series.len()];
+        let mut all: Vec<Vec<P>> = vec![Vec::new(); part.series.len()];
         for state in states {
             for (mine, theirs) in all.iter_mut().zip(state.points) {
                 if mine.is_empty() { *mine = theirs } else { mine.extend(theirs) }

@@ -1,8 +1,8 @@
 //! What a sequence needs beyond the first pass: counters that start again, and log offsets that were skipped.
 //!
 //! A fall of the sequence as event time rises is a *reset* when what follows is a counter of its own: it begins at or below the number at which the counter
-//! before it began (or at 0 or 1), has at least two numbers, and does not go on with the number after the greatest before the fall. Every other fall is a
-//! regression. Each counter has its own gaps and its own numbers that come again.
+//! before it began (or at 0 or 1), has at least two rows with numbers of their own, and does not go on with the number after the greatest before the fall.
+//! Every other fall is a regression. Each counter has its own gaps and its own numbers that come again.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -43,7 +43,7 @@ pub async fn settle_sequences(
 ) -> Result<()> {
     let mut reader = Reader { prepared, options, seed, context, progress, stages: Vec::new() };
     if let (Some(sequence), false) = (prepared.sequence, options.only_compare) {
-        if let (Some(time), None) = (prepared.time, prepared.sequence_last) {
+        if let Some(time) = prepared.time {
             let groups: Vec<Vec<usize>> = match prepared.stream.mode {
                 // The sides of a fill are one stream.
                 Mode::Fill => vec![(0..prepared.sides.len()).collect()],
@@ -82,8 +82,9 @@ async fn settle_counters(reader: &mut Reader<'_>, screened: &mut Screened, sides
         .into_iter()
         .filter(|key| may_restart(screened, sides, key))
         .map(|key| {
-            let rows = sides.iter().filter_map(|side| screened.sides[*side].series.get(&key)).map(|series| series.rows).sum();
-            (key, rows, (0, 0))
+            let rows: u64 = sides.iter().filter_map(|side| screened.sides[*side].series.get(&key)).map(|series| series.rows).sum();
+            // A point of three values takes half as much again as one of two.
+            (key, rows + rows / 2, (0, 0))
         })
         .collect();
     for part in parts(wanted.iter().map(|(key, rows, extent)| (key, *rows, *extent)), reader.room()) {
@@ -94,15 +95,20 @@ async fn settle_counters(reader: &mut Reader<'_>, screened: &mut Screened, sides
         reader.progress.stage(&format!("looking for counters that start again in {}", prepared.stream.name), None);
         let mut read = Vec::new();
         for side in sides {
-            read.push(reader.read("counters", &prepared.sides[*side], &part, time, Some(sequence)).await?);
+            let places = [Some(time), Some(sequence), prepared.sequence_last];
+            let is_range = prepared.sequence_last.is_some();
+            let make = move |[at, first, last]: [i128; 3]| Numbered { at, first, last: if is_range { last } else { first } };
+            read.push(reader.read_as("counters", &prepared.sides[*side], &part, places, make).await?);
         }
         let mut lost = 0;
         for (at, key) in part.series.iter().enumerate() {
-            let held: Vec<&Vec<(i128, i128)>> = read.iter().map(|side| &side[at]).collect();
-            let mut all: Vec<(i128, i128)> = held.iter().flat_map(|points| points.iter().copied()).collect();
+            let held: Vec<&Vec<Numbered>> = read.iter().map(|side| &side[at]).collect();
+            // A range that ends before it begins is no number of any counter.
+            let mut all: Vec<Numbered> =
+                held.iter().flat_map(|points| points.iter().copied()).filter(|row| row.first <= row.last).collect();
             all.sort_unstable();
             let mut falls = Vec::new();
-            falls_of(all.clone(), &mut None, &mut falls);
+            falls_of(all.iter().map(|row| (row.at, row.first)).collect(), &mut None, &mut falls);
             let resets = resets(&all, &falls, step);
             if resets.is_empty() {
                 continue;
@@ -116,10 +122,12 @@ async fn settle_counters(reader: &mut Reader<'_>, screened: &mut Screened, sides
                     .collect();
                 let mut points = points.clone();
                 points.sort_unstable();
-                for (at, number) in points {
+                for Numbered { at, first, last } in points {
                     let counter = resets.partition_point(|reset| reset.after.0 <= at);
-                    if (number - remainder).rem_euclid(step) == 0 {
-                        counters[counter].numbers.add(number.div_euclid(step));
+                    if first < last {
+                        counters[counter].numbers.add_range(first, last + 1);
+                    } else if first == last && (first - remainder).rem_euclid(step) == 0 {
+                        counters[counter].numbers.add(first.div_euclid(step));
                     }
                 }
                 if counters.iter().any(|counter| counter.numbers.is_lost()) {
@@ -136,28 +144,37 @@ async fn settle_counters(reader: &mut Reader<'_>, screened: &mut Screened, sides
     Ok(())
 }
 
+/// A row's event time, and the numbers from the first to the last that it stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Numbered {
+    at: i128,
+    first: i128,
+    last: i128,
+}
+
 /// Which falls are those of a counter that starts again; `points` are sorted.
-fn resets(points: &[(i128, i128)], falls: &[Fall], step: i128) -> Vec<Fall> {
+fn resets(points: &[Numbered], falls: &[Fall], step: i128) -> Vec<Fall> {
     let mut resets = Vec::new();
     if falls.is_empty() || falls.len() > MOST_FALLS {
         return resets;
     }
-    let Some(&(_, mut began)) = points.first() else { return resets };
-    let mut greatest = began;
+    let Some(&Numbered { first: mut began, last: mut greatest, .. }) = points.first() else { return resets };
     let mut start = 0;
     for (index, fall) in falls.iter().enumerate() {
-        let cut = points.partition_point(|(at, _)| *at < fall.after.0);
-        greatest = points[start..cut].iter().map(|(_, number)| *number).fold(greatest, i128::max);
-        let end = falls.get(index + 1).map_or(points.len(), |next| points.partition_point(|(at, _)| *at < next.after.0));
-        let numbers: BTreeSet<i128> = points[cut..end].iter().map(|(_, number)| *number).collect();
+        let cut = points.partition_point(|row| row.at < fall.after.0);
+        greatest = points[start..cut].iter().map(|row| row.last).fold(greatest, i128::max);
+        let end = falls.get(index + 1).map_or(points.len(), |next| points.partition_point(|row| row.at < next.after.0));
+        let numbers: BTreeMap<i128, i128> = points[cut..end].iter().map(|row| (row.first, row.last)).collect();
         let first = fall.after.1;
         let begins_anew = first <= began || first <= 1;
         // A block that was out of place is followed by the number that was due before it.
-        let mut run = numbers.iter().scan(first, |next, number| (*number == *next).then(|| *next += step)).count();
+        let mut run = numbers.iter().scan(first, |next, (number, last)| (*number == *next).then(|| *next = last + step)).count();
         run = run.max(1);
-        let goes_on = numbers.iter().nth(run).is_some_and(|number| *number == greatest + step);
+        let goes_on = numbers.iter().nth(run).is_some_and(|(number, _)| *number == greatest + step);
         if begins_anew && numbers.len() >= 2 && !goes_on {
-            resets.push(*fall);
+            // What it fell from is the last number that there was, of whatever row.
+            let before = points[start..cut].iter().rev().take_while(|row| row.at == fall.before.0).map(|row| row.last).max();
+            resets.push(Fall { before: (fall.before.0, before.unwrap_or(fall.before.1)), ..*fall });
             (began, greatest) = (first, first);
         }
         start = cut;
@@ -208,10 +225,25 @@ mod tests {
     use super::*;
 
     fn found(numbers: &[i128]) -> Vec<(i128, i128)> {
-        let points: Vec<(i128, i128)> = numbers.iter().enumerate().map(|(at, number)| (at as i128, *number)).collect();
+        found_in(&numbers.iter().map(|number| (*number, *number)).collect::<Vec<_>>())
+    }
+
+    fn found_in(ranges: &[(i128, i128)]) -> Vec<(i128, i128)> {
+        let points: Vec<Numbered> =
+            ranges.iter().enumerate().map(|(at, (first, last))| Numbered { at: at as i128, first: *first, last: *last }).collect();
         let mut falls = Vec::new();
-        falls_of(points.clone(), &mut None, &mut falls);
+        falls_of(points.iter().map(|row| (row.at, row.first)).collect(), &mut None, &mut falls);
         resets(&points, &falls, 1).into_iter().map(|fall| (fall.before.1, fall.after.1)).collect()
+    }
+
+    #[test]
+    fn ranges_start_again_as_numbers_do() {
+        assert_eq!(found_in(&[(5, 9), (10, 14), (1, 3), (4, 8)]), [(14, 1)]);
+        assert_eq!(found_in(&[(0, 9), (10, 19), (0, 9), (10, 19), (0, 4), (5, 9)]), [(19, 0), (19, 0)]);
+        // A block that came again later, and two that traded places.
+        assert_eq!(found_in(&[(0, 9), (10, 19), (0, 9), (20, 29)]), []);
+        assert_eq!(found_in(&[(0, 9), (20, 29), (10, 19), (30, 39)]), []);
+        assert_eq!(found_in(&[(0, 9), (10, 19), (0, 9)]), []);
     }
 
     #[test]
