@@ -11,7 +11,7 @@ use datafusion::prelude::SessionContext;
 
 use crate::checks::{
     self, Continuity, Diagnosis, Findings, Localised, Outcome, RelationInput, Screened, catalogue, check_manifests, continuity, diagnose,
-    localise, relations, rows_without_sequence, run_checks, screen, settle_clocks, settle_order, settle_sequences,
+    localise, relations, rows_without_sequence, run_checks, screen, settle_clocks, settle_order, settle_sequences, untold_doubts,
 };
 use crate::domain::{Bounds, CHECKSUM_DEFINITION, Cadence, Finding, Instant, Mode, Seed, Severity, Side, Verdict};
 use crate::error::{Error, Result, redacted};
@@ -397,7 +397,6 @@ fn not_judged(check: &str, prepared: &Prepared, failure: Option<&Error>) -> Opti
             Some("every whole number can be one of the sequence".to_string())
         }
         "sequence_reset" if prepared.time.is_none() => Some("there is no event time".to_string()),
-        "sequence_reset" if prepared.sequence_last.is_some() => Some("a row stands for a range of numbers".to_string()),
         "outage_open" | "row_outside_outage" if stream.mode != Mode::Fill => Some("only a fill covers an outage".to_string()),
         "outage_open" | "row_outside_outage" if stream.outage.is_none() => Some("no outage was named".to_string()),
         "outage_open" | "row_outside_outage" if prepared.time.is_none() => Some("there is no event time".to_string()),
@@ -436,6 +435,9 @@ fn not_judged(check: &str, prepared: &Prepared, failure: Option<&Error>) -> Opti
         "digest_mismatch" if stream.digest.is_none() => Some("no digest was asked for".to_string()),
         "digest_mismatch" if stream.mode != Mode::Replica => Some("only a replica has equal digests".to_string()),
         "manifest_mismatch" if stream.manifests.is_empty() => Some("no manifest was given".to_string()),
+        "local_time" if prepared.sides.iter().all(|side| side.untold.is_empty()) => {
+            Some("no column was read as local times of a zone".to_string())
+        }
         "rule" | "rule_unknown" if stream.rules.is_empty() => Some("no rule was given".to_string()),
         _ => None,
     }
@@ -473,6 +475,7 @@ fn incomplete_reasons(
     }
     let stream = &prepared.stream;
     let mut reasons = screened.doubts.clone();
+    reasons.extend(untold_doubts(prepared, screened));
     reasons.extend(facts.doubts.iter().cloned());
     if screened.sides.iter().all(|side| side.rows() == 0) {
         let read: u64 = screened.sides.iter().map(|side| side.rows_read).sum();
@@ -613,7 +616,10 @@ fn complete_totals(
     let settled = ["missing_key", "unexpected_key", "duplicate_key", "null_key", "missing_row", "unexpected_row", "value_mismatch"];
     let is_rule = |name: &str| prepared.stream.rules.iter().any(|rule| rule.name == name);
     for outcome in outcomes {
-        if settled.contains(&outcome.check.as_str()) || outcome.check == "rule_unknown" || is_rule(&outcome.check) {
+        if settled.contains(&outcome.check.as_str())
+            || matches!(outcome.check.as_str(), "rule_unknown" | "local_time")
+            || is_rule(&outcome.check)
+        {
             continue;
         }
         for finding in &outcome.findings {
@@ -624,6 +630,10 @@ fn complete_totals(
         *by.entry(((*class).to_string(), weigh(class, *severity))).or_default() += count;
     }
     for side in &screened.sides {
+        let untold: u64 = side.untold.found.values().sum();
+        if untold > 0 {
+            *by.entry(("local_time".to_string(), weigh("local_time", None))).or_default() += untold;
+        }
         for (rule, tally) in checks::rules_of(prepared, side.side).iter().zip(&side.rules) {
             if tally.violations > 0 {
                 *by.entry((rule.name.clone(), weigh(&rule.name, Some(rule.severity)))).or_default() += tally.violations;

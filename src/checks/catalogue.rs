@@ -63,6 +63,7 @@ checks! {
     "keys" / "null_key",
     "keys" / "missing_row",
     "keys" / "unexpected_row",
+    "values" / "local_time",
     "values" / "value_mismatch",
     "digests" / "digest_mismatch",
     "digests" / "manifest_mismatch",

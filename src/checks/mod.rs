@@ -32,6 +32,7 @@ mod settle;
 mod sketch;
 mod store;
 mod suspect;
+mod untold;
 
 pub use clock::settle_clocks;
 pub use continuity::{Continuity, GapFact, Range, SpanFact, Whose, WindowFact, continuity, rows_without_sequence};
@@ -45,3 +46,4 @@ pub use runner::{Outcome, run_checks};
 pub use screen::{Screened, SideScreen, screen};
 pub use sequences::settle_sequences;
 pub use settle::{Difference, Localised};
+pub use untold::untold_doubts;

@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use super::buckets::Places;
 use super::hashing::Locality;
 use super::rules::{rule_expression, rules_of};
+use super::untold::UntoldColumns;
 use crate::domain::{Side, ticks_per_second};
 use crate::error::{Error, Result};
 use crate::findings::StageRecord;
@@ -31,6 +32,8 @@ pub(super) struct Want {
     pub(super) columns: Vec<usize>,
     /// A boolean column for each rule of the side behind them.
     pub(super) rules: bool,
+    /// The columns that tell which local times mean no instant, last.
+    pub(super) untold: bool,
     /// The columns are only hashed, or cast to plain types before they are shown, so that their physical form does not matter.
     pub(super) hashed: bool,
     /// Rows far outside the bounds need not come, so that what statistics prove to lie there is not read. Rows near them may.
@@ -124,6 +127,9 @@ pub(super) async fn scan(prepared: &Prepared, opened: &Opened, want: &Want) -> R
         for (index, rule) in rules_of(prepared, opened.side).iter().enumerate() {
             expressions.push(rule_expression(rule, opened)?.alias(format!("__rule_{index}")));
         }
+    }
+    if want.untold {
+        expressions.extend(UntoldColumns::of(prepared, opened).names().map(|name| ident(name.clone())));
     }
     let what = format!("reading the {}", opened.side);
     // Rules are written for the types that are shown; checksums do not depend on the physical form.

@@ -9,6 +9,7 @@ use super::manifest::ManifestFact;
 use super::rules::rules_of;
 use super::screen::Screened;
 use super::settle::Localised;
+use super::untold::UntoldSample;
 use crate::domain::{Instant, Mode, Severity, Side};
 use crate::findings::AcceptUse;
 use crate::findings::columns::{batch, count, end, flag, integer, sequence, start, text};
@@ -70,6 +71,7 @@ pub fn relations(input: &RelationInput<'_>) -> Result<Vec<(&'static str, RecordB
         ("outages", outages(input)?),
         ("differences", differences(input.localised)?),
         ("violations", violations(input)?),
+        ("local_times", local_times(input)?),
         ("files", files(input.manifests)?),
         ("accepts", accepts(input.accepts)?),
     ])
@@ -347,6 +349,34 @@ fn violations(input: &RelationInput<'_>) -> Result<RecordBatch, ArrowError> {
         ("window_start", start(windows.iter().map(|window| window.map(|window| window.start)))),
         ("window_end", end(windows.iter().map(|window| window.map(|window| window.end)))),
         ("expression", text(expressions)),
+    ])
+}
+
+fn local_times(input: &RelationInput<'_>) -> Result<RecordBatch, ArrowError> {
+    let all: Vec<_> = input
+        .screened
+        .sides
+        .iter()
+        .flat_map(|side| side.untold.samples.iter().take(input.most).map(|sample| (side.side, sample)))
+        .collect();
+    let of = all.iter();
+    let zone = |side: Side| input.prepared.stream.side(side).and_then(|spec| spec.time_zone).map(|zone| zone.name());
+    let written = |whose: Side| all.iter().map(move |(side, sample)| (*side == whose).then_some(&sample.written));
+    let window = |sample: &UntoldSample| input.screened.windowing.zip(sample.row.time).map(|(w, at)| w.window_of(Instant(at)));
+    batch(vec![
+        ("ordinal", count((0..all.len()).map(|at| Some(at as u64)))),
+        ("kind", text(of.clone().map(|(_, sample)| Some(sample.kind)))),
+        ("side", text(of.clone().map(|(side, _)| Some(side.as_str())))),
+        ("series", text(of.clone().map(|(_, sample)| Some(&sample.row.series)))),
+        ("key", text(of.clone().map(|(_, sample)| Some(&sample.row.key)))),
+        ("column_name", text(of.clone().map(|(_, sample)| Some(&input.prepared.paired[sample.place].name)))),
+        ("written", text(of.clone().map(|(_, sample)| Some(&sample.written)))),
+        ("original_value", text(written(Side::Original))),
+        ("backfill_value", text(written(Side::Backfill))),
+        ("time_zone", text(of.clone().map(|(side, _)| zone(*side)))),
+        ("from_time", start(of.clone().map(|(_, sample)| sample.row.time.map(Instant)))),
+        ("window_start", start(of.clone().map(|(_, sample)| window(sample).map(|window| window.start)))),
+        ("window_end", end(of.map(|(_, sample)| window(sample).map(|window| window.end)))),
     ])
 }
 

@@ -14,7 +14,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
 use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::{DataType, Decimal128Type, Int64Type};
 use arrow::record_batch::RecordBatch;
@@ -36,6 +36,7 @@ use super::repeats::Repeats;
 use super::rules::rules_of;
 use super::sequences::Counter;
 use super::sketch::{ByHash, tag_of};
+use super::untold::{Rows, Taken, Untold, UntoldColumns};
 use crate::domain::{
     Checksum, ColumnEncoder, Duration, ENCODING_VERSION, Instant, Mode, Seed, SequenceCoverage, Side, TimeCoverage, TimeSpan, Window,
     Windowing, encode_column_name,
@@ -44,7 +45,7 @@ use crate::error::{Error, Result};
 use crate::findings::StageRecord;
 use crate::job::{DigestAlgorithm, Duplicates, Format, RunOptions, SideSpec};
 use crate::progress::Progress;
-use crate::source::{Guard, InOrder, Opened, cut_alike, identical_files};
+use crate::source::{Guard, InOrder, Opened, UntoldValue, cut_alike, identical_files};
 use crate::staging::{Conversion, PairedColumn, Prepared, Shower};
 
 /// The default window is the smallest of these that cuts the data into at most [`MOST_DEFAULT_WINDOWS`]. Each is a
@@ -59,6 +60,8 @@ const MOST_SERIES_WINDOWS: i128 = 1_000_000;
 const BATCHES_AHEAD: usize = 64;
 /// About so many bytes at most.
 const BYTES_AHEAD: usize = 24 << 20;
+
+const HOUR: i128 = 3_600_000_000_000;
 
 /// Tags of NULL keys that are remembered at most; beyond, every row is compared.
 const MOST_NULL_TAGS: usize = 1 << 20;
@@ -101,6 +104,8 @@ pub struct SideScreen {
     pub lost: Vec<u64>,
     /// One for each rule of the stream.
     pub rules: Vec<RuleTally>,
+    /// Local times of which nobody can say which instant they are.
+    pub untold: Untold,
 }
 
 impl SideScreen {
@@ -126,6 +131,9 @@ pub struct SeriesScreen {
     pub rows: u64,
     /// Rows inside whose event time is NULL.
     pub null_times: u64,
+    /// Rows inside whose event time is a local time that cannot be told: by the hour of the first instant that it can be, the last one, and how
+    /// many.
+    pub(super) untold: BTreeMap<i128, (i128, u64)>,
     /// Rows inside whose sequence is NULL.
     pub null_sequences: u64,
     /// By the start of the window; `None` holds the rows without a time.
@@ -207,6 +215,9 @@ struct Plan {
     shower: Shower,
     max_samples: usize,
     extra: Option<ExtraPlan>,
+    untold: UntoldColumns,
+    names: Vec<String>,
+    is_compared: Vec<bool>,
 }
 
 /// Reads every side once.
@@ -320,7 +331,7 @@ fn only_counted(prepared: &Prepared, options: &RunOptions) -> bool {
         && stream.digest.is_none()
         && stream.bounds.is_open()
         && stream.duplicates != Duplicates::All
-        && !prepared.sides.iter().any(|side| side.filtered)
+        && !prepared.sides.iter().any(|side| side.filtered || !side.untold.is_empty())
 }
 
 /// Pairs of files that hold the same bytes on both sides, where that spares reading one of them.
@@ -452,7 +463,7 @@ impl Pass<'_> {
     async fn reading(&self, opened: &Opened, in_order: Option<InOrder>, compared: bool) -> Result<Reading> {
         let columns = self.columns(opened);
         let bounded = bounded(self.prepared, opened, self.options);
-        let want = Want { columns, rules: true, hashed: true, bounded, in_order, ..Want::default() };
+        let want = Want { columns, rules: true, untold: true, hashed: true, bounded, in_order, ..Want::default() };
         let physical = scan(self.prepared, opened, &want).await?;
         let hasher = SideHasher::new(opened.side, self.prepared, self.seed, &physical.schema());
         Ok(Reading { side: opened.side, plan: Arc::new(self.plan(opened, hasher, compared)), physical })
@@ -589,6 +600,9 @@ fn plan(
         shower: shower.clone(),
         max_samples: options.max_findings,
         extra: ExtraPlan::of(prepared, opened.side),
+        untold: UntoldColumns::of(prepared, opened),
+        names: prepared.paired.iter().map(|column| column.name.clone()).collect(),
+        is_compared: prepared.paired.iter().map(|column| column.compared).collect(),
     }
 }
 
@@ -603,6 +617,7 @@ struct Partial {
     null_tags: Option<HashSet<u64, ByHash>>,
     lost: Vec<u64>,
     rules: Vec<RuleTally>,
+    untold: Untold,
     /// Which of the ladder, while no window was asked for.
     rung: usize,
     extent: Option<(i128, i128)>,
@@ -735,6 +750,7 @@ impl Partial {
             null_tags: Some(HashSet::default()),
             lost: vec![0; plan.paired],
             rules: vec![RuleTally::default(); plan.rules],
+            untold: Untold::default(),
             rung: 0,
             extent: None,
         }
@@ -749,31 +765,105 @@ impl Partial {
         if batch.num_rows() == 0 {
             return Ok(None);
         }
+        let taken = plan.untold.take(batch)?;
+        let batch = &taken.batch;
+        // Of what such a row's key is, nothing can be said.
+        let nameless = taken.any_of(&plan.identity).filter(|_| plan.keyed);
         let hashed = match &plan.repeats {
-            None if plan.whole => plan.hasher.hash_rows(&batch)?,
-            _ => plan.hasher.hash(&batch, plan.whole)?,
+            None if plan.whole => plan.hasher.hash_rows(batch)?,
+            _ => plan.hasher.hash(batch, plan.whole)?,
         };
         let sums = if plan.whole { &hashed.rows } else { &hashed.keys };
         for (place, dropped) in &hashed.lost {
             self.lost[*place] += dropped;
         }
         if let Some(repeats) = &plan.repeats {
-            repeats.add(&hashed.keys);
+            match &nameless {
+                None => repeats.add(&hashed.keys),
+                Some(nameless) => {
+                    let known = hashed.keys.iter().zip(nameless).filter(|(_, nameless)| *nameless != Some(true));
+                    repeats.add(&known.map(|(key, _)| *key).collect::<Vec<_>>());
+                }
+            }
         }
         if plan.keyed {
-            self.note_null_keys(plan, &batch)?;
+            self.note_null_keys(plan, batch, nameless.as_ref())?;
         }
-        let times = plan.time.map(|place| plan.hasher.canonicaliser.column(place, &batch).map(|(array, _)| array)).transpose()?;
+        let times = plan.time.map(|place| plan.hasher.canonicaliser.column(place, batch).map(|(array, _)| array)).transpose()?;
         let times = times.as_ref().map(Times::of).transpose()?;
-        self.add_continuity(plan, &batch, times.as_ref(), sums)?;
-        if plan.rules > 0 {
-            self.judge_rules(plan, &batch, times.as_ref())?;
+        self.add_continuity(plan, batch, times.as_ref(), sums)?;
+        if !taken.values.is_empty() {
+            self.note_untold(plan, &taken, nameless.as_ref(), times.as_ref(), sums)?;
         }
-        Ok(plan.compared.then(|| Piece { batch, rows: hashed.rows }))
+        if plan.rules > 0 {
+            self.judge_rules(plan, batch, times.as_ref())?;
+        }
+        Ok(plan.compared.then(|| Piece { batch: taken.batch, rows: hashed.rows }))
     }
 
-    fn note_null_keys(&mut self, plan: &Plan, batch: &RecordBatch) -> Result<(), DataFusionError> {
+    /// Names the local times that cannot be told, and takes those of them that are event times out of the count of NULLs.
+    fn note_untold(
+        &mut self,
+        plan: &Plan,
+        taken: &Taken,
+        nameless: Option<&BooleanArray>,
+        times: Option<&Times>,
+        sums: &[u128],
+    ) -> Result<(), DataFusionError> {
+        let batch = &taken.batch;
+        let ids = self.series_of(plan, batch)?;
+        let untimed = taken.values.iter().find(|(place, _)| Some(*place) == plan.time);
+        if let Some((_, values)) = untimed {
+            for row in (0..values.len()).filter(|&row| !values.is_null(row)) {
+                let (Some(series), Some(value)) =
+                    (self.series.get_mut(ids.as_ref().map_or(0, |ids| ids[row] as usize)), UntoldValue::parse(values.value(row)))
+                else {
+                    continue;
+                };
+                series.screen.null_times = series.screen.null_times.saturating_sub(1);
+                let hour = value.between.0.div_euclid(HOUR) * HOUR;
+                let (last, rows) = series.screen.untold.entry(hour).or_insert((value.between.1, 0));
+                *last = value.between.1.max(*last);
+                *rows += 1;
+            }
+        }
+        let stored = |places: &[usize]| -> Result<RecordBatch, DataFusionError> {
+            let at = places.iter().map(|&place| batch.schema().index_of(&plan.names[place])).collect::<Result<Vec<_>, _>>()?;
+            Ok(batch.project(&at)?)
+        };
+        let key = stored(&plan.identity)?;
+        let columns = plan.identity.iter().map(|&place| plan.hasher.canonicaliser.column(place, batch).map(|(array, _)| array));
+        let columns = columns.collect::<Result<Vec<_>, _>>()?;
+        let fields = columns.iter().map(|column| SortField::new(column.data_type().clone())).collect();
+        // A stream of which no column can be compared has rows all the same.
+        let orders = if columns.is_empty() { None } else { Some(RowConverter::new(fields)?.convert_columns(&columns)?) };
+        let all: Vec<usize> = (0..plan.identity.len()).collect();
+        let series = &self.series;
+        let label = |row: usize| series.get(ids.as_ref().map_or(0, |ids| ids[row] as usize)).map(|series| series.screen.label.clone());
+        let sample = |row: usize| RowSample {
+            order: orders.as_ref().map_or_else(Vec::new, |orders| orders.row(row).as_ref().to_vec()),
+            series: label(row).unwrap_or_default(),
+            key: plan.shower.object(&key, &all, row),
+            time: times.and_then(|times| times.at(row)),
+        };
+        let rows = Rows {
+            shower: &plan.shower,
+            names: &plan.names,
+            compared: &plan.is_compared,
+            sums,
+            in_key: nameless,
+            sample: &sample,
+            most: plan.max_samples,
+        };
+        self.untold.add(taken, &rows)
+    }
+
+    fn note_null_keys(&mut self, plan: &Plan, batch: &RecordBatch, nameless: Option<&BooleanArray>) -> Result<(), DataFusionError> {
         let Some(nulls) = plan.hasher.null_keys(batch)? else { return Ok(()) };
+        let nulls = match nameless {
+            Some(nameless) => arrow::compute::and(&nulls, &arrow::compute::not(nameless)?)?,
+            None => nulls,
+        };
         if let Some(tags) = &mut self.null_tags {
             let keys = plan.hasher.hash(&filter_record_batch(batch, &nulls)?, false)?.keys;
             tags.extend(keys.into_iter().map(tag_of));
@@ -1009,6 +1099,7 @@ impl Partial {
             }
             _ => None,
         };
+        self.untold.merge(other.untold, plan.max_samples);
         for (mine, theirs) in self.lost.iter_mut().zip(other.lost) {
             *mine += theirs;
         }
@@ -1048,6 +1139,7 @@ impl SeriesScreen {
             label,
             rows: 0,
             null_times: 0,
+            untold: BTreeMap::new(),
             null_sequences: 0,
             windows: HashMap::new(),
             time: TimeCoverage::new(reach),
@@ -1070,10 +1162,27 @@ impl SeriesScreen {
     }
 
     fn merge(&mut self, other: Self) {
-        let Self { label: _, rows, null_times, null_sequences, windows, time, extent, window_extents, sequence, clock, counters: _, extra } =
-            other;
+        let Self {
+            label: _,
+            rows,
+            null_times,
+            untold,
+            null_sequences,
+            windows,
+            time,
+            extent,
+            window_extents,
+            sequence,
+            clock,
+            counters: _,
+            extra,
+        } = other;
         self.rows += rows;
         self.null_times += null_times;
+        for (hour, (last, rows)) in untold {
+            let mine = self.untold.entry(hour).or_insert((last, 0));
+            *mine = (mine.0.max(last), mine.1 + rows);
+        }
         self.null_sequences += null_sequences;
         for (start, sum) in windows {
             self.windows.entry(start).or_default().merge(sum);
@@ -1168,6 +1277,7 @@ fn finish(prepared: &Prepared, mut partials: Vec<Partial>) -> Screened {
             null_tags: partial.null_tags.take(),
             lost: std::mem::take(&mut partial.lost),
             rules: std::mem::take(&mut partial.rules),
+            untold: std::mem::take(&mut partial.untold).in_order(),
         });
     }
     let mut screened = Screened {

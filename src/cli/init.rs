@@ -101,7 +101,7 @@ fn side_of(side: &crate::job::SideSpec) -> String {
     option("null_values", (side.null_values != [""]).then(|| list(&side.null_values)));
     option("time_format", side.time_format.as_deref().map(text));
     option("time_zone", side.time_zone.map(|zone| text(zone.name())));
-    option("ambiguous", (side.ambiguous != crate::job::Ambiguous::Error).then(|| text(&format!("{:?}", side.ambiguous).to_lowercase())));
+    option("ambiguous", (side.ambiguous != crate::job::Ambiguous::Finding).then(|| text(&format!("{:?}", side.ambiguous).to_lowercase())));
     option("rename", table(side.rename.clone()));
     option("columns", table(side.columns.iter().map(|(name, said)| (name.clone(), said.word())).collect()));
     option("filter", side.filter.as_deref().map(text));

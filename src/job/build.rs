@@ -534,10 +534,11 @@ fn build_side(raw: RawSide, place: &str) -> Result<SideSpec> {
         }
     };
     let ambiguous = match ambiguous.as_deref() {
-        None | Some("error") => Ambiguous::Error,
+        None | Some("finding") => Ambiguous::Finding,
+        Some("error") => Ambiguous::Error,
         Some("earliest") => Ambiguous::Earliest,
         Some("latest") => Ambiguous::Latest,
-        Some(word) => return Err(usage(&option("ambiguous"), &format!("'{word}' is not known"), "use error, earliest or latest")),
+        Some(word) => return Err(usage(&option("ambiguous"), &format!("'{word}' is not known"), "use finding, error, earliest or latest")),
     };
     let columns = columns
         .unwrap_or_default()

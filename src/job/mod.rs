@@ -142,10 +142,12 @@ pub struct SideSpec {
     pub filter: Option<String>,
 }
 
-/// What a local time that comes twice means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a local time that comes twice means. One that does not exist means nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Ambiguous {
-    /// It is an error that names the value.
+    /// Nobody knows: it is a finding, and so is one that does not exist.
+    Finding,
+    /// It ends the run and names the value, and so does one that does not exist.
     Error,
     /// The first of the two.
     Earliest,

@@ -35,6 +35,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use object_store::path::Path;
 
+pub use functions::UntoldValue;
 pub use guarded::{Guard, describe_engine_error, guarded};
 pub use listing::FileFacts;
 pub use view::view;
@@ -97,6 +98,9 @@ pub struct Opened {
     pub guessed: Vec<(String, String)>,
     /// Columns whose types come from text, so that a difference to the other side's type is no conversion.
     pub from_text: Vec<String>,
+    /// Columns that were read as local times in a zone, each with the column of [`Self::frame`] beside it that says which of its values mean no
+    /// instant, or one of two ([`UntoldValue`]). Those are not in [`Self::schema`].
+    pub untold: Vec<(String, String)>,
     /// The format of all files.
     pub format: Format,
     /// Text columns in which every value is a time, but some have an offset and some have none.

@@ -2,21 +2,24 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Schema};
 use datafusion::logical_expr::ScalarUDF;
 use datafusion::prelude::{Expr, SessionContext, ident};
 
 use super::guess::{as_said, word};
 use super::{Discovered, Opened, StoredColumn, describe_engine_error};
 use crate::error::{Error, Result};
+use crate::job::Ambiguous;
 use crate::job::{ColumnType, Format};
-use crate::source::functions::{LocalTime, ParseText, epoch_format};
+use crate::source::functions::{LocalTime, ParseText, UntoldTime, epoch_format};
 
 /// How a column is read.
 struct Reading {
     expression: Expr,
     guessed: Option<String>,
     from_text: bool,
+    /// Values that are local times of which nobody can say which instant they are, where the column could hold some.
+    untold: Option<Expr>,
 }
 
 /// Opens a side. The other side's columns, where it is typed, decide what text columns are read as; where both are
@@ -34,6 +37,8 @@ pub fn view(
     let mut expressions = Vec::new();
     let mut guessed = Vec::new();
     let mut from_text = Vec::new();
+    let mut untold: Vec<(String, String)> = Vec::new();
+    let mut untold_expressions = Vec::new();
     let timed = time_format_column(mine, time)?;
     for column in &mine.columns {
         let reading = read_column(mine, other, column, timed.as_deref() == Some(column.name.as_str()), masked.contains(&column.name));
@@ -44,7 +49,17 @@ pub fn view(
         if reading.from_text {
             from_text.push(column.name.clone());
         }
+        if let Some(expression) = reading.untold {
+            let mut beside = format!("__untold_{}", untold.len());
+            while mine.columns.iter().any(|column| column.name == beside) {
+                beside.push('_');
+            }
+            untold_expressions.push(expression.alias(beside.clone()));
+            untold.push((column.name.clone(), beside));
+        }
     }
+    let own = expressions.len();
+    expressions.extend(untold_expressions);
     let engine = || Error::engine(format!("opening the {}", mine.side));
     // A filter is written for the types that are shown, and so are conversions of stored columns.
     let plain = mine.spec.filter.is_some() || !mine.spec.columns.is_empty() || timed.is_some();
@@ -67,13 +82,18 @@ pub fn view(
                 problem,
                 help: "write a SQL predicate over the columns, for instance \"region = 'eu' AND amount > 0\"".to_string(),
             };
-            let expression = frame.parse_sql_expr(sql).map_err(|e| wrong(describe_engine_error(&e)))?;
+            let mut expression = frame.parse_sql_expr(sql).map_err(|e| wrong(describe_engine_error(&e)))?;
+            // A row must not drop out in silence because nobody can say which instant its time is.
+            if let Some(any) = untold.iter().map(|(_, beside)| ident(beside.clone()).is_not_null()).reduce(Expr::or) {
+                expression = expression.clone().is_true().or(expression.is_null().and(any));
+            }
             frame.filter(expression).map_err(|e| wrong(describe_engine_error(&e)))?
         }
     };
     let mixed_times =
         mine.columns.iter().filter(|c| c.traits.as_ref().is_some_and(|t| t.is_mixed_time())).map(|c| c.name.clone()).collect();
-    let schema = Arc::new(frame.schema().as_arrow().clone());
+    let fields = frame.schema().as_arrow().fields();
+    let schema = Arc::new(Schema::new(if own > 0 { fields.iter().take(own).cloned().collect() } else { fields.clone() }));
     Ok(Opened {
         side: mine.side,
         compact: compact.unwrap_or_else(|| frame.clone()),
@@ -82,6 +102,7 @@ pub fn view(
         files: mine.files.clone(),
         guessed,
         from_text,
+        untold,
         format: mine.format,
         mixed_times,
         table: mine.table.clone(),
@@ -148,7 +169,7 @@ fn read_column(mine: &Discovered, other: Option<&Discovered>, column: &StoredCol
         };
         let parse = ParseText::new(&column.name, &said, time_format_for(&said, time_format), spec.time_zone, spec.ambiguous).masked(masked);
         // A type that somebody said is taken at its word: a difference to the other side's is a conversion.
-        return Reading { expression: ScalarUDF::from(parse).call(vec![raw]), guessed: None, from_text: false };
+        return parsed(parse, raw, spec.ambiguous, None, false);
     }
     if is_time && let Some(format) = time_format {
         let said = match epoch_format(format) {
@@ -160,16 +181,20 @@ fn read_column(mine: &Discovered, other: Option<&Discovered>, column: &StoredCol
         };
         let parse =
             ParseText::new(&column.name, &said, time_format_for(&said, Some(format)), spec.time_zone, spec.ambiguous).masked(masked);
-        return Reading { expression: ScalarUDF::from(parse).call(vec![raw]), guessed: None, from_text: true };
+        return parsed(parse, raw, spec.ambiguous, None, true);
     }
     let Some(traits) = &column.traits else {
-        let expression = match (&column.data_type, spec.time_zone) {
+        let (expression, untold) = match (&column.data_type, spec.time_zone) {
             (DataType::Timestamp(unit, None), Some(zone)) => {
-                ScalarUDF::from(LocalTime::new(&column.name, *unit, zone, spec.ambiguous).masked(masked)).call(vec![raw])
+                let local = LocalTime::new(&column.name, *unit, zone, spec.ambiguous).masked(masked);
+                let expression = ScalarUDF::from(local.clone()).call(vec![raw.clone()]);
+                let untold = || ScalarUDF::from(UntoldTime::of_stored(local)).call(vec![expression.clone(), raw]);
+                let untold = (spec.ambiguous != Ambiguous::Error).then(untold);
+                (expression, untold)
             }
-            _ => raw,
+            _ => (raw, None),
         };
-        return Reading { expression, guessed: None, from_text: text_format };
+        return Reading { expression, guessed: None, from_text: text_format, untold };
     };
     let counterpart = other.and_then(|side| {
         let found = side.columns.iter().find(|theirs| theirs.name == column.name)?;
@@ -193,15 +218,22 @@ fn read_column(mine: &Discovered, other: Option<&Discovered>, column: &StoredCol
     };
     let target = with_zone(target);
     let shown = word(&target);
-    let expression = if matches!(target, DataType::Utf8) {
-        raw
+    if matches!(target, DataType::Utf8) {
+        Reading { expression: raw, guessed: Some(shown), from_text: true, untold: None }
     } else if matches!(target, DataType::LargeUtf8 | DataType::Utf8View | DataType::Dictionary(_, _)) {
-        datafusion::prelude::cast(raw, target)
+        Reading { expression: datafusion::prelude::cast(raw, target), guessed: Some(shown), from_text: true, untold: None }
     } else {
         let parse = ParseText::new(&column.name, &as_said(&target), None, spec.time_zone, spec.ambiguous).masked(masked);
-        ScalarUDF::from(parse).call(vec![raw])
-    };
-    Reading { expression, guessed: Some(shown), from_text: true }
+        parsed(parse, raw, spec.ambiguous, Some(shown), true)
+    }
+}
+
+/// A column that is parsed.
+fn parsed(parse: ParseText, raw: Expr, ambiguous: Ambiguous, guessed: Option<String>, from_text: bool) -> Reading {
+    let expression = ScalarUDF::from(parse.clone()).call(vec![raw.clone()]);
+    let local = ambiguous != Ambiguous::Error && parse.reads_local_times();
+    let untold = local.then(|| ScalarUDF::from(UntoldTime::of_text(parse)).call(vec![expression.clone(), raw]));
+    Reading { expression, guessed, from_text, untold }
 }
 
 fn time_format_for<'a>(said: &ColumnType, format: Option<&'a str>) -> Option<&'a str> {

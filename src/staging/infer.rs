@@ -130,6 +130,14 @@ async fn unique(side: &Opened, sets: &[Vec<String>], first_rows: Option<usize>) 
     let mut names: Vec<String> = sets.iter().flatten().cloned().collect();
     names.sort();
     names.dedup();
+    // Local times that mean no instant are told apart as they are written.
+    let beside = |name: &String| side.untold.iter().find(|(column, _)| column == name).map(|(_, beside)| beside.clone());
+    let besides: Vec<Option<usize>> = {
+        let known = names.len();
+        let found: Vec<Option<String>> = names.iter().map(beside).collect();
+        names.extend(found.iter().flatten().cloned());
+        found.iter().scan(known, |next, one| Some(one.as_ref().map(|_| std::mem::replace(next, *next + 1)))).collect()
+    };
     let hashing = RowHashing::new(&Seed::default(), &names.iter().map(String::as_str).collect::<Vec<_>>());
     let outcome: Result<Vec<bool>, DataFusionError> = guarded(async {
         let mut frame = side.frame.clone().select(names.iter().map(|name| ident(name.clone())).collect::<Vec<_>>())?;
@@ -145,9 +153,14 @@ async fn unique(side: &Opened, sets: &[Vec<String>], first_rows: Option<usize>) 
                 let mut repeated = false;
                 for place in set.iter().filter_map(|name| names.iter().position(|known| known == name)) {
                     let column = batch.column(place);
+                    let beside = besides.get(place).copied().flatten();
+                    let told = beside.map_or(0, |beside| batch.num_rows() - batch.column(beside).null_count());
                     // A NULL identifies nothing, so a column that holds one is not proposed.
-                    repeated |= column.logical_null_count() > 0;
-                    hashing.absorb(place, column.as_ref(), &mut states).map_err(|e| DataFusionError::Execution(e.to_string()))?;
+                    repeated |= column.logical_null_count() > told;
+                    for place in std::iter::once(place).chain(beside) {
+                        let column = batch.column(place).as_ref();
+                        hashing.absorb(place, column, &mut states).map_err(|e| DataFusionError::Execution(e.to_string()))?;
+                    }
                 }
                 hashing.finish_keys(&mut states);
                 repeated = repeated || !states.into_iter().all(|key| hashes.insert(key));

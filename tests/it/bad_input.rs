@@ -332,13 +332,37 @@ fn a_time_that_is_none() {
     all.refused(
         &case,
         "time_comes_twice",
-        &["verify", "autumn.csv", "autumn.csv", "--key", "id", "--time", "at", "--opt", "time_zone=America/New_York"],
+        &[
+            "verify",
+            "autumn.csv",
+            "autumn.csv",
+            "--key",
+            "id",
+            "--time",
+            "at",
+            "--opt",
+            "time_zone=America/New_York",
+            "--opt",
+            "ambiguous=error",
+        ],
     );
     case.file("spring.csv", "id,at\n1,2022-03-13 01:30:00\n2,2022-03-13 02:30:00\n");
     all.refused(
         &case,
         "time_never_was",
-        &["verify", "spring.csv", "spring.csv", "--key", "id", "--time", "at", "--opt", "time_zone=America/New_York"],
+        &[
+            "verify",
+            "spring.csv",
+            "spring.csv",
+            "--key",
+            "id",
+            "--time",
+            "at",
+            "--opt",
+            "time_zone=America/New_York",
+            "--opt",
+            "ambiguous=error",
+        ],
     );
 }
 

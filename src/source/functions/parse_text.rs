@@ -12,7 +12,7 @@ use chrono_tz::Tz;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility};
 
-use super::local_time::resolve;
+use super::local_time::{Untold, resolve, settled, zone};
 use crate::job::{Ambiguous, ColumnType};
 
 /// The function, made for one column of one side.
@@ -23,7 +23,7 @@ pub(crate) struct ParseText {
     epoch: Option<TimeUnit>,
     time_format: Option<String>,
     zone: Option<String>,
-    ambiguous: u8,
+    ambiguous: Ambiguous,
     masked: bool,
     signature: Signature,
 }
@@ -40,11 +40,7 @@ impl ParseText {
             },
             time_format: time_format.map(str::to_string),
             zone: zone.map(|zone| zone.name().to_string()),
-            ambiguous: match ambiguous {
-                Ambiguous::Error => 0,
-                Ambiguous::Earliest => 1,
-                Ambiguous::Latest => 2,
-            },
+            ambiguous,
             masked: false,
             signature: Signature::any(1, Volatility::Immutable),
         }
@@ -149,14 +145,15 @@ fn parse_text_values(to: &ParseText, text: &StringArray) -> Result<ArrayRef> {
                 TimeUnit::Microsecond => 1_000_000,
                 TimeUnit::Nanosecond => 1_000_000_000,
             };
-            let values = each(text, |value| {
-                let (seconds, nanos) = timestamp(to, value)?;
+            let parse = |value: &str| {
+                let Some((seconds, nanos)) = timestamp(to, value)? else { return Ok(None) };
                 let ticks = i128::from(seconds) * per_second + i128::from(nanos) * per_second / 1_000_000_000;
                 if i128::from(nanos) * per_second % 1_000_000_000 != 0 {
                     return Err(to.wrong(value, &format!("a timestamp with no more digits than its unit ({unit:?}) holds")));
                 }
-                i64::try_from(ticks).map_err(|_| to.wrong(value, &format!("within the range of a timestamp in {unit:?}s")))
-            })?;
+                i64::try_from(ticks).map(Some).map_err(|_| to.wrong(value, &format!("within the range of a timestamp in {unit:?}s")))
+            };
+            let values = text.iter().map(|value| value.map_or(Ok(None), parse)).collect::<Result<Vec<Option<i64>>>>()?;
             let plain: ArrayRef = Arc::new(Int64Array::from(values));
             Ok(cast(&plain, &DataType::Timestamp(*unit, zone.clone()))?)
         }
@@ -211,51 +208,82 @@ fn coefficient(value: &str, scale: i8) -> Option<i256> {
     Some(if negative { magnitude.wrapping_neg() } else { magnitude })
 }
 
-/// Seconds and nanoseconds of a timestamp's text: with its own offset, else in the side's zone, else in UTC.
-fn timestamp(to: &ParseText, value: &str) -> Result<(i64, u32)> {
+/// What the text of a timestamp says.
+enum Moment {
+    /// Seconds and nanoseconds since the epoch.
+    Instant(i64, u32),
+    /// What a clock on the wall shows.
+    Local(NaiveDateTime),
+}
+
+impl From<DateTime<Utc>> for Moment {
+    fn from(moment: DateTime<Utc>) -> Self {
+        Self::Instant(moment.timestamp(), moment.timestamp_subsec_nanos())
+    }
+}
+
+fn moment(to: &ParseText, value: &str) -> Result<Moment> {
     let text = value.trim();
     if let Some(format) = to.time_format.as_deref() {
         if let Some(unit) = epoch_format(format) {
             let ticks: i64 = text.parse().map_err(|_| to.wrong(value, "a whole number since the epoch"))?;
-            return Ok((ticks.div_euclid(unit), u32::try_from(ticks.rem_euclid(unit) * (1_000_000_000 / unit)).unwrap_or(0)));
+            let nanos = u32::try_from(ticks.rem_euclid(unit) * (1_000_000_000 / unit)).unwrap_or(0);
+            return Ok(Moment::Instant(ticks.div_euclid(unit), nanos));
         }
         if let Ok(moment) = DateTime::parse_from_str(text, format) {
-            return Ok((moment.timestamp(), moment.timestamp_subsec_nanos()));
+            return Ok(moment.to_utc().into());
         }
         if let Ok(naive) = NaiveDateTime::parse_from_str(text, format) {
-            return local(to, naive);
+            return Ok(Moment::Local(naive));
         }
         if let Some(midnight) = NaiveDate::parse_from_str(text, format).ok().and_then(|date| date.and_hms_opt(0, 0, 0)) {
-            return local(to, midnight);
+            return Ok(Moment::Local(midnight));
         }
         return Err(to.wrong(value, &format!("a time in the format {format}")));
     }
     match iso(text) {
-        Some(Iso::Instant(moment)) => Ok((moment.timestamp(), moment.timestamp_subsec_nanos())),
-        Some(Iso::Local(naive)) => local(to, naive),
-        Some(Iso::Date(date)) => match date.and_hms_opt(0, 0, 0) {
-            Some(midnight) => local(to, midnight),
-            None => Err(to.wrong(value, "a date")),
-        },
+        Some(Iso::Instant(moment)) => Ok(moment.into()),
+        Some(Iso::Local(naive)) => Ok(Moment::Local(naive)),
+        Some(Iso::Date(date)) => date.and_hms_opt(0, 0, 0).map(Moment::Local).ok_or_else(|| to.wrong(value, "a date")),
         None => Err(to.wrong(value, "an ISO 8601 time (another notation is said with the option time_format)")),
     }
 }
 
-fn local(to: &ParseText, naive: NaiveDateTime) -> Result<(i64, u32)> {
-    let nanos = naive.and_utc().timestamp_subsec_nanos();
-    // Only a target with a zone is an instant; a naive one keeps the wall clock as it stands.
-    let zoned = matches!(to.target, DataType::Timestamp(_, Some(_)));
-    match to.zone.as_deref().filter(|_| zoned).map(str::parse::<Tz>) {
-        Some(Ok(zone)) => {
-            let ambiguous = match to.ambiguous {
-                1 => Ambiguous::Earliest,
-                2 => Ambiguous::Latest,
-                _ => Ambiguous::Error,
-            };
-            let seconds = resolve(&to.column, naive, zone, ambiguous, to.masked).map_err(DataFusionError::Execution)?;
-            Ok((seconds, nanos))
+/// Seconds and nanoseconds of a timestamp's text: with its own offset, else in the side's zone, else in UTC. `None` where that is to be a
+/// finding.
+fn timestamp(to: &ParseText, value: &str) -> Result<Option<(i64, u32)>> {
+    match moment(to, value)? {
+        Moment::Instant(seconds, nanos) => Ok(Some((seconds, nanos))),
+        Moment::Local(naive) => {
+            let nanos = naive.and_utc().timestamp_subsec_nanos();
+            let Some(zone) = to.own_zone()? else { return Ok(Some((naive.and_utc().timestamp(), nanos))) };
+            let resolved = resolve(naive, zone, to.ambiguous);
+            let seconds = settled(resolved, &to.column, naive, zone, to.ambiguous, to.masked)?;
+            Ok(seconds.map(|seconds| (seconds, nanos)))
         }
-        _ => Ok((naive.and_utc().timestamp(), nanos)),
+    }
+}
+
+impl ParseText {
+    /// Only a target with a zone is an instant; a naive one keeps the wall clock as it stands.
+    fn own_zone(&self) -> Result<Option<Tz>> {
+        match (&self.target, self.zone.as_deref()) {
+            (DataType::Timestamp(_, Some(_)), Some(name)) => zone(name).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// A value of which nobody can say which instant it is.
+    pub(super) fn untold(&self, value: &str) -> Result<Option<Untold>> {
+        match (moment(self, value)?, self.own_zone()?) {
+            (Moment::Local(naive), Some(zone)) => Ok(resolve(naive, zone, self.ambiguous).err()),
+            _ => Ok(None),
+        }
+    }
+
+    /// Whether it reads local times.
+    pub(crate) fn reads_local_times(&self) -> bool {
+        self.epoch.is_none() && matches!((&self.target, &self.zone), (DataType::Timestamp(_, Some(_)), Some(_)))
     }
 }
 
