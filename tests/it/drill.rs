@@ -60,6 +60,8 @@ struct Row {
     number: i64,
     /// The file by its own time, whatever the row says.
     filed: i64,
+    /// When it came.
+    arrived: i64,
 }
 
 fn departures() -> Stream {
@@ -142,12 +144,18 @@ struct Trial {
     planted: Vec<Planted>,
 }
 
-const CAUSES: [&str; 6] = ["lost", "idle", "partial", "moved", "truncated", "duplicate_replay"];
+const CAUSES: [&str; 7] = ["lost", "idle", "partial", "moved", "truncated", "duplicate_replay", "late"];
 
 /// Plants one cause into the rows that are judged: those of the backfill, or of the one side.
 fn plant(stream: &Stream, cause: &'static str, mode: &str, rng: &mut StdRng) -> Trial {
     let (times, numbers, labels) = (stream.times(), stream.numbers(), stream.series_of());
-    let whole: Vec<Row> = (0..times.len()).map(|of| Row { of, time: times[of], number: numbers[of], filed: times[of] }).collect();
+    // Rows come within half a minute, long before their windows are complete: no event is so near to the end of one.
+    let whole: Vec<Row> = (0..times.len())
+        .map(|of| {
+            let arrived = times[of] + (of as i64 * 7_919 % 30) * 1_000_000;
+            Row { of, time: times[of], number: numbers[of], filed: times[of], arrived }
+        })
+        .collect();
     let all: BTreeSet<String> = labels.iter().cloned().collect();
     // All at once, or one or two of them.
     let hit: BTreeSet<String> = match rng.random_range(0..3) {
@@ -223,6 +231,15 @@ fn plant(stream: &Stream, cause: &'static str, mode: &str, rng: &mut StdRng) -> 
             let again: Vec<Row> = judged.iter().copied().filter(|row| inside(row)).collect();
             judged.extend(again);
         }
+        "late" => {
+            // Some hours later, each on its own: the side that was read by then has none of them.
+            for row in original.iter_mut().chain(&mut judged).filter(|row| inside(row)) {
+                row.arrived = row.time + 2 * HOUR + (row.of as i64 * 104_729 % (6 * HOUR / MINUTE)) * MINUTE;
+            }
+            if mode != "single" {
+                judged.retain(|row| !inside(row));
+            }
+        }
         other => panic!("no cause {other}"),
     }
     let planted = vec![planted];
@@ -232,7 +249,8 @@ fn plant(stream: &Stream, cause: &'static str, mode: &str, rng: &mut StdRng) -> 
         _ => {
             // The stretch and a margin are collected again, sometimes not quite to its end.
             let (low, high) = (planted[0].from - 10 * MINUTE, planted[0].until);
-            let high = if rng.random_bool(0.5) { high + 10 * MINUTE } else { low + (high - low) * 2 / 3 };
+            // What came late came whole.
+            let high = if cause == "late" || rng.random_bool(0.5) { high + 10 * MINUTE } else { low + (high - low) * 2 / 3 };
             let again = original.into_iter().filter(|row| (low..high).contains(&row.time)).collect();
             Trial { original: judged, backfill: Some(again), fill: true, planted }
         }
@@ -259,7 +277,9 @@ fn write(stream: &Stream, rows: &[Row], folder: &Path) {
             };
             (field.name().clone(), column)
         });
-        let columns: Vec<(String, ArrayRef)> = columns.collect();
+        let mut columns: Vec<(String, ArrayRef)> = columns.collect();
+        let arrivals = TimestampMicrosecondArray::from_iter_values(rows.iter().map(|row| row.arrived)).with_timezone("UTC");
+        columns.push(("arrived_at".to_string(), Arc::new(arrivals)));
         let batch = batch(columns.iter().map(|(name, column)| (name.as_str(), column.clone())).collect());
         let mut writer = parquet::arrow::ArrowWriter::try_new(
             std::fs::File::create(folder.join(format!("{name}.parquet"))).unwrap(),
@@ -349,7 +369,7 @@ fn judge(stream: &Stream, trial: &Trial, key: &str, seed: u64) -> (BTreeSet<Gap>
         args.extend(["--mode", "fill"]);
     }
     args.extend(["--key", key, "--time", stream.time, "--series", stream.series, "--sequence", stream.sequence]);
-    args.extend(["--window", &window, "--from", &from, "--until", &until]);
+    args.extend(["--window", &window, "--from", &from, "--until", &until, "--ingest-time", "arrived_at"]);
     if let Some(cadence) = &cadence {
         args.extend(["--cadence", cadence]);
     }
@@ -633,7 +653,7 @@ fn the_same_rows_give_the_same_diagnosis() {
             let output = std::process::Command::new(env!("CARGO_BIN_EXE_gapless"))
                 .current_dir(case.dir())
                 .env("GAPLESS_BATCH_SIZE", batch)
-                .args("verify original backfill --key id --time ts --series device --sequence seq --cadence 1m --format json".split(' '))
+                .args("verify original backfill --key id --time ts --series device --sequence seq --cadence 1m --window 5m --ingest-time arrived_at --format json".split(' '))
                 .args(["--threads", threads, "--verify", how, "--report", &format!("report-{threads}")])
                 .output()
                 .unwrap();
@@ -711,4 +731,22 @@ fn a_planned_silence_is_no_incident() {
     assert_eq!((planned.verdict(), planned.table("incidents").len(), planned.table("diagnoses").len()), ("pass", 0, 0));
     assert_eq!(planned.table("gaps").len(), 1);
     assert!(planned.stream()["stages"].as_array().unwrap().iter().all(|stage| stage["stage"] != "diagnosis"));
+}
+
+/// In a fill, rows that moved are known again where the backfill overlaps live data: the keys are on both sides, and their times differ by the shift.
+#[test]
+fn a_shifted_backfill_is_told_by_its_overlap() {
+    let case = Case::new();
+    let line = |at: i64, by: i64| {
+        let time = gapless::domain::Instant::from_micros(1_709_251_200_000_000 + at * MINUTE + by);
+        format!("{at},{time},{}\n", at * 7_919 % 1_009)
+    };
+    let live: String = (0..240).filter(|at| !(100..140).contains(at)).map(|at| line(at, 0)).collect();
+    let again: String = (90..150).map(|at| line(at, HOUR)).collect();
+    case.file("live.csv", format!("id,ts,value\n{live}")).file("again.csv", format!("id,ts,value\n{again}"));
+    let run = case.verify(&["live.csv", "again.csv", "--mode", "fill", "--key", "id", "--time", "ts", "--cadence", "1m"]);
+    assert_eq!(run.verdict(), "fail");
+    let moved: Vec<_> = run.table("diagnoses").into_iter().filter(|row| row["cause"].as_deref() == Some("moved")).collect();
+    assert!(!moved.is_empty(), "{}", run.stdout);
+    assert!(run.stdout.contains("+1 h"), "{}", run.stdout);
 }

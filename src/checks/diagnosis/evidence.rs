@@ -9,7 +9,7 @@
 //! It runs only where there is something to explain, reads only the columns that the questions need, and holds what follows holes,
 //! differing rows, files and slices: never rows. Files are read one by one, so that each row is known to be of its file.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
@@ -19,6 +19,7 @@ use arrow::row::{RowConverter, SortField};
 use datafusion::error::DataFusionError;
 use datafusion::execution::TaskContext;
 
+use super::lateness::{LateRule, Spread};
 use crate::checks::continuity::Whose;
 use crate::checks::hashing::{SideHasher, Times};
 use crate::checks::reading::{Want, fold, scan};
@@ -131,10 +132,12 @@ pub(super) struct TrackSeen {
     pub(super) edges: Vec<Edge>,
     /// Rows of the track's owner before the first interval, between each two, and after the last.
     pub(super) between: Vec<u64>,
+    /// By interval, the rows of each side inside that came after their window was complete.
+    pub(super) late: BTreeMap<usize, [Spread; 2]>,
 }
 
 impl TrackSeen {
-    fn add(&mut self, track: &Track, side: Side, point: Point) {
+    fn add(&mut self, track: &Track, side: Side, point: Point, late: Option<i128>) {
         // A reader makes room for the tracks that it meets.
         if self.edges.is_empty() {
             self.edges.resize(track.intervals.len(), Edge::default());
@@ -143,6 +146,9 @@ impl TrackSeen {
         let next = track.intervals.partition_point(|(_, until)| *until <= point.at);
         if track.intervals.get(next).is_some_and(|(from, _)| *from <= point.at) {
             self.edges[next].inside[side.index()] += 1;
+            if let Some(late) = late {
+                self.late.entry(next).or_default()[side.index()].add(late);
+            }
             if track.whose == Whose::One(side.other()) {
                 self.edges[next].offer_inside(point, point);
             }
@@ -172,6 +178,10 @@ impl TrackSeen {
             mine.inside[1] += theirs.inside[1];
         }
         self.between.iter_mut().zip(other.between).for_each(|(mine, theirs)| *mine += theirs);
+        for (interval, theirs) in other.late {
+            let mine = self.late.entry(interval).or_default();
+            mine.iter_mut().zip(&theirs).for_each(|(mine, theirs)| mine.merge(theirs));
+        }
     }
 }
 
@@ -234,6 +244,8 @@ pub(super) struct Questions {
     pub(super) slices: [bool; 2],
     /// Whether the values of differing rows are wanted, apart from these columns.
     pub(super) content: Option<Vec<usize>>,
+    /// What makes a row late, where there is a second clock.
+    pub(super) late: Option<LateRule>,
 }
 
 impl Questions {
@@ -355,6 +367,7 @@ impl Reader {
             Some(place) => whole_numbers(&self.column(place, batch)?)?,
             None => vec![None; rows],
         };
+        let arrivals = self.questions.late.map(|late| Times::of(&self.column(late.place, batch)?)).transpose()?;
         let series = self.series_of(state, batch)?;
         let wrongs = self.wrongs(batch)?;
         if let Some((first, last)) = times.as_ref().and_then(Times::extent) {
@@ -376,7 +389,9 @@ impl Reader {
                 };
                 if let Some(at) = along {
                     let point = Point { at, time, number: numbers[row], file };
-                    state.tracks[track].add(&self.questions.tracks[track], self.side, point);
+                    let arrived = arrivals.as_ref().and_then(|arrivals| arrivals.at(row));
+                    let late = self.questions.late.zip(time.zip(arrived)).and_then(|(late, (time, arrived))| late.of(time, arrived));
+                    state.tracks[track].add(&self.questions.tracks[track], self.side, point, late);
                 }
             }
         }
@@ -465,6 +480,7 @@ pub(super) async fn gather(
         columns.extend(&identity);
         columns.extend(&sliced);
         columns.extend(questions.content.iter().flatten());
+        columns.extend(questions.late.map(|late| late.place));
         if columns.is_empty() {
             // Rows are still counted, and something must be read for that.
             columns.push(0);

@@ -11,11 +11,12 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::evidence::{Axis, Edge, Evidence, Track};
+use super::lateness::Spread;
 use super::shift::Shift;
 use super::thinning::{Lost, longest_run, stretches};
 use super::truncation::truncated;
 use super::words::{counted, grouped, percent};
-use crate::checks::continuity::{Continuity, GapFact, Range, Whose};
+use crate::checks::continuity::{Continuity, GapFact, Range, Whose, WindowFact};
 use crate::checks::settle::{Difference, Localised};
 use crate::domain::{Mode, Side};
 use crate::staging::Prepared;
@@ -31,6 +32,8 @@ pub(super) enum Subject {
     SequenceGap,
     /// Rows that came again.
     Repeats,
+    /// Windows that were empty when they were complete.
+    Late,
 }
 
 impl Subject {
@@ -41,6 +44,7 @@ impl Subject {
             Self::Rows => "rows",
             Self::SequenceGap => "sequence_gap",
             Self::Repeats => "repeats",
+            Self::Late => "late_rows",
         }
     }
 }
@@ -51,6 +55,7 @@ enum Family {
     Time,
     Sequence,
     Repeats,
+    Late,
 }
 
 impl Subject {
@@ -59,6 +64,7 @@ impl Subject {
             Self::Gap | Self::Rows => Family::Time,
             Self::SequenceGap => Family::Sequence,
             Self::Repeats => Family::Repeats,
+            Self::Late => Family::Late,
         }
     }
 }
@@ -126,6 +132,12 @@ pub(super) fn is_loss(gap: &GapFact) -> bool {
     matches!(gap.status, "open" | "filled" | "partly_filled")
 }
 
+/// True for a window of which every row of the original came when it was complete. Whoever read it then found nothing.
+pub(super) fn came_late(window: &WindowFact) -> bool {
+    let [late, _] = window.lateness;
+    late.is_some_and(|late| late.late > 0 && Some(late.late) == window.rows[Side::Original.index()])
+}
+
 /// Classes of differences of which not all are listed.
 fn cut_classes(localised: &Localised) -> std::collections::BTreeSet<&'static str> {
     let mut listed: BTreeMap<&'static str, u64> = BTreeMap::new();
@@ -174,7 +186,32 @@ impl Lines {
                 cut: false,
             });
         }
+        // When a row of the backfill came says little: it was collected again. What it puts into a gap of the original says when.
+        for fact in facts.windows.iter().filter(|fact| came_late(fact)) {
+            let (Some(window), Some(rows)) = (fact.window, fact.rows[Side::Original.index()]) else { continue };
+            let (from, until) = (window.start.0, window.end.0);
+            tracks.entry((Family::Late, Whose::One(Side::Original), names.add(&fact.series))).or_default().push(Element {
+                subject: Subject::Late,
+                from,
+                until,
+                rows,
+                exact: true,
+                status: "filled",
+                missed: 0,
+                cut: false,
+            });
+        }
         tracks.values_mut().for_each(|elements| elements.sort_by_key(|element| element.from));
+        for elements in tracks.iter_mut().filter(|((family, ..), _)| *family == Family::Late).map(|(_, elements)| elements) {
+            elements.dedup_by(|next, last| {
+                let follows = last.until == next.from;
+                if follows {
+                    last.until = next.until;
+                    last.rows += next.rows;
+                }
+                follows
+            });
+        }
         let mut rows: BTreeMap<(Subject, Whose, usize), BTreeMap<i128, u64>> = BTreeMap::new();
         let mut timeless = BTreeMap::new();
         let cut = cut_classes(localised);
@@ -301,6 +338,8 @@ pub(super) struct Hole {
     pub(super) evidence: String,
     pub(super) file: Option<String>,
     edge: Edge,
+    /// How late the rows inside came.
+    late: [Spread; 2],
     /// Rows of the comparison that are missed inside.
     missed: u64,
     thinned: Option<(u64, u64, usize)>,
@@ -314,12 +353,38 @@ pub(super) fn file_names(prepared: &Prepared, side: Side) -> Vec<String> {
     prepared.side(side).map(|opened| opened.files.iter().map(|file| file.relative.clone()).collect()).unwrap_or_default()
 }
 
+/// Where rows may lie whose local time cannot be told, by series and side: from, until (inclusive), and how many.
+pub(super) type Untold = HashMap<(usize, Side), Vec<(i128, i128, u64)>>;
+
+/// Rows that may lie in a hole, as far as their local times tell.
+fn may_lie_in(hole: &Hole, untold: &Untold) -> u64 {
+    let (Some(from), Some(until)) = (hole.from, hole.until) else { return 0 };
+    let sides = Side::BOTH.into_iter().filter(|side| hole.whose == Whose::Recovered || hole.whose == Whose::One(*side));
+    let rows = sides.flat_map(|side| untold.get(&(hole.series, side)).into_iter().flatten());
+    rows.filter(|(first, last, _)| *first < until && from <= *last).map(|(_, _, rows)| rows).sum()
+}
+
 /// Makes holes of the tracks and finds the cause of each.
-pub(super) fn holes(prepared: &Prepared, lines: &Lines, evidence: &Evidence, moved: Option<&Shift>, names: &SeriesNames) -> Vec<Hole> {
+pub(super) fn holes(
+    prepared: &Prepared,
+    lines: &Lines,
+    evidence: &Evidence,
+    moved: Option<&Shift>,
+    untold: &Untold,
+    names: &SeriesNames,
+) -> Vec<Hole> {
     let went = Went::new(moved);
     let mut holes: Vec<Hole> = Vec::new();
     let mut numbered: Vec<Hole> = Vec::new();
     for (line, seen) in lines.lines.iter().zip(&evidence.tracks) {
+        if line.family == Family::Late {
+            holes.extend((0..line.elements.len()).map(|at| {
+                let mut hole = hole(line, &[at], Edge::default(), None, false);
+                hole.late = seen.late.get(&at).cloned().unwrap_or_default();
+                hole
+            }));
+            continue;
+        }
         let mut rest: Vec<(usize, u64)> = Vec::new();
         let mut gone: Vec<usize> = Vec::new();
         let mut survivors = 0;
@@ -352,7 +417,11 @@ pub(super) fn holes(prepared: &Prepared, lines: &Lines, evidence: &Evidence, mov
             }
             let runs = 1 + rest[stretch.first..=stretch.last].iter().skip(1).filter(|(_, survivors)| *survivors > 0).count();
             let thinned = stretch.thinned.then_some((stretch.survivors, stretch.lost, runs));
-            into.push(hole(line, &places, around, thinned, false));
+            let mut hole = hole(line, &places, around, thinned, false);
+            for late in places.iter().filter_map(|at| seen.late.get(at)) {
+                hole.late.iter_mut().zip(late).for_each(|(mine, theirs)| mine.merge(theirs));
+            }
+            into.push(hole);
         }
     }
     for ((subject, whose, series), rows) in &lines.timeless {
@@ -378,7 +447,13 @@ pub(super) fn holes(prepared: &Prepared, lines: &Lines, evidence: &Evidence, mov
     }
     join_numbers(&mut holes, numbered);
     for hole in &mut holes {
-        settle(prepared, evidence, moved, hole);
+        match may_lie_in(hole, untold) {
+            rows if rows > 0 && matches!(hole.subject, Subject::Gap | Subject::SequenceGap) => {
+                let rows = counted(rows, "row");
+                hole.evidence = format!("{rows} of the series have a local time that comes twice or never, and may lie there");
+            }
+            _ => settle(prepared, evidence, moved, hole),
+        }
     }
     thin_along(&mut holes);
     rest_of(&mut holes);
@@ -458,6 +533,7 @@ fn hole(line: &Line, places: &[usize], edge: Edge, thinned: Option<(u64, u64, us
         evidence: String::new(),
         file: None,
         edge,
+        late: Default::default(),
         missed,
         thinned,
         moved,
@@ -468,7 +544,7 @@ fn hole(line: &Line, places: &[usize], edge: Edge, thinned: Option<(u64, u64, us
 fn join_numbers(holes: &mut Vec<Hole>, numbered: Vec<Hole>) {
     let mut by_series: BTreeMap<(usize, Whose), Vec<usize>> = BTreeMap::new();
     for (at, hole) in holes.iter().enumerate() {
-        if hole.subject != Subject::Repeats && hole.from.is_some() {
+        if !matches!(hole.subject, Subject::Repeats | Subject::Late) && hole.from.is_some() {
             by_series.entry((hole.series, hole.whose)).or_default().push(at);
         }
     }
@@ -506,8 +582,15 @@ fn join_numbers(holes: &mut Vec<Hole>, numbered: Vec<Hole>) {
 
 /// Finds the cause of a hole, from the most telling evidence to the least.
 fn settle(prepared: &Prepared, evidence: &Evidence, moved: Option<&Shift>, hole: &mut Hole) {
-    if hole.subject == Subject::Repeats {
-        return settle_repeats(hole);
+    match hole.subject {
+        Subject::Repeats => return settle_repeats(hole),
+        Subject::Late => {
+            let [late, _] = &hole.late;
+            hole.evidence = format!("every row came after its window was complete{}: {}", with_grace(prepared), late.words());
+            hole.cause = "late";
+            return;
+        }
+        Subject::Gap | Subject::Rows | Subject::SequenceGap => {}
     }
     if let (true, Some(shift)) = (hole.moved, moved) {
         (hole.cause, hole.evidence) = ("moved", shift.evidence.clone());
@@ -560,6 +643,15 @@ fn settle(prepared: &Prepared, evidence: &Evidence, moved: Option<&Shift>, hole:
             _ => format!("the sequence falls from {before} to {after}"),
         });
     }
+    // Most of the rows that are there on the other side came too late. In a fill they may have been collected again only then, so that
+    // the end of a file says more.
+    let late = other.map(|side| &hole.late[side.index()]).filter(|late| late.rows > 0);
+    let there = held.max(other.map_or(0, |side| hole.edge.inside[side.index()]));
+    let came_late = late.is_some_and(|late| late.rows * 2 >= there) && hole.thinned.is_none();
+    if let Some(late) = late {
+        let rows = counted(late.rows, "row");
+        said.push(format!("{rows} of them came after their windows were complete{}: {}", with_grace(prepared), late.words()));
+    }
     hole.cause = if let Some((survivors, lost, runs)) = hole.thinned {
         let all = survivors + lost;
         let mean = lost as f64 / runs.max(1) as f64;
@@ -576,9 +668,11 @@ fn settle(prepared: &Prepared, evidence: &Evidence, moved: Option<&Shift>, hole:
         );
         hole.rows = if hole.exact { hole.rows } else { lost };
         "partial"
-    } else if let Some((_, cut)) = &cut {
+    } else if let (Some((_, cut)), false) = (&cut, came_late && prepared.stream.mode == Mode::Replica) {
         said.insert(0, cut.evidence.clone());
         "truncated"
+    } else if came_late {
+        "late"
     } else if held > 0 || numbers_lost.is_some_and(|missing| missing > 0) || hole.subject == Subject::SequenceGap {
         if hole.subject == Subject::SequenceGap && jump.is_none() {
             said.push(format!("{} missing", counted(hole.rows, "number")));
@@ -599,6 +693,11 @@ fn settle(prepared: &Prepared, evidence: &Evidence, moved: Option<&Shift>, hole:
     hole.evidence = said.join("; ");
 }
 
+/// The grace that made a window complete, in words.
+fn with_grace(prepared: &Prepared) -> String {
+    prepared.stream.continuity.grace.map(|grace| format!(" (grace {grace})")).unwrap_or_default()
+}
+
 /// What a fill left of a hole of the original has the cause of that hole.
 fn rest_of(holes: &mut [Hole]) {
     let mut of_original: BTreeMap<usize, Vec<Hole>> = BTreeMap::new();
@@ -610,7 +709,8 @@ fn rest_of(holes: &mut [Hole]) {
         let Some(wholes) = of_original.get(&hole.series) else { continue };
         let next = wholes.partition_point(|whole| whole.from <= hole.from);
         let Some(whole) = next.checked_sub(1).and_then(|at| wholes.get(at)).filter(|whole| hole.until <= whole.until) else { continue };
-        if matches!(hole.cause, "lost" | "unknown") && whole.cause != "unknown" {
+        // What never came is not late.
+        if matches!(hole.cause, "lost" | "unknown") && !matches!(whole.cause, "unknown" | "late") {
             hole.cause = whole.cause;
             hole.file.clone_from(&whole.file);
             hole.evidence = format!("{}; it is what the backfill left of a hole of the original: {}", hole.evidence, whole.evidence);

@@ -52,7 +52,8 @@ pub(super) fn incidents(prepared: &Prepared, holes: &[Hole], names: &SeriesNames
         });
         let same = |group: &Group<'_>| {
             group.holes.first().is_some_and(|first| {
-                let alike = first.cause == hole.cause && (first.subject == Subject::Repeats) == (hole.subject == Subject::Repeats);
+                let apart = |hole: &Hole| matches!(hole.subject, Subject::Repeats | Subject::Late).then_some(hole.subject);
+                let alike = first.cause == hole.cause && apart(first) == apart(hole);
                 alike && (hole.cause == "moved" || first.whose == hole.whose && first.status == hole.status)
             }) && group.holds(hole)
         };
@@ -215,12 +216,14 @@ fn message(
             }
             _ => format!("the tails of files are missing{of}, {counted_rows} lost"),
         },
+        ("late", _) => format!("{counted_rows} came late{of}"),
         ("moved", _) => format!("{} stand at shifted times in the backfill", counted_rows),
         ("duplicate_replay", _) => format!("{counted_rows} came again{of}"),
         ("unknown", _) if first.subject == Subject::Repeats => format!("{counted_rows} came again{of}, cause unknown"),
         _ => format!("{counted_rows} missing{of}, cause unknown"),
     };
     let status = match first.status {
+        "filled" if first.subject == Subject::Late => ", in windows that were empty until then",
         "filled" => ", filled by the backfill",
         "partly_filled" => ", filled in part by the backfill",
         _ => "",

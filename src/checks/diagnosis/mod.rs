@@ -15,6 +15,7 @@ mod concentration;
 mod evidence;
 mod holes;
 mod incidents;
+mod lateness;
 mod shift;
 mod thinning;
 mod transformation;
@@ -29,11 +30,12 @@ use datafusion::execution::TaskContext;
 
 use self::alteration::Altered;
 use self::evidence::{Questions, Wrong, gather};
-use self::holes::{Lines, SeriesNames, holes, is_loss};
+use self::holes::{Lines, SeriesNames, Untold, came_late, holes, is_loss};
+use self::lateness::LateRule;
 use super::continuity::Continuity;
 use super::screen::Screened;
 use super::settle::{Difference, Localised};
-use crate::domain::{Instant, Mode, Seed, Side};
+use crate::domain::{Duration, Instant, Mode, Seed, Side};
 use crate::error::Result;
 use crate::findings::{DiagnosisRecord, IncidentRecord, StageRecord};
 use crate::job::RunOptions;
@@ -121,7 +123,12 @@ pub async fn diagnose(
 ) -> Result<Diagnosis> {
     let Findings { prepared, screened, localised, continuity } = found;
     let repeats = continuity.sequences.iter().any(|fact| fact.kind == "duplicate");
-    if !continuity.gaps.iter().any(is_loss) && localised.differences.is_empty() && !repeats {
+    let late = prepared.ingest.zip(screened.windowing).map(|(place, windowing)| {
+        let grace = prepared.stream.continuity.grace.map_or(0, Duration::nanos);
+        LateRule { place, windowing, grace }
+    });
+    let came_late = late.is_some() && continuity.windows.iter().any(came_late);
+    if !continuity.gaps.iter().any(is_loss) && localised.differences.is_empty() && !repeats && !came_late {
         return Ok(Diagnosis::default());
     }
     let mut names = SeriesNames::default();
@@ -129,6 +136,13 @@ pub async fn diagnose(
     for side in &screened.sides {
         for (key, series) in &side.series {
             by_key.push((key, names.add(&series.label)));
+        }
+    }
+    let mut untold = Untold::default();
+    for side in &screened.sides {
+        for series in side.series.values().filter(|series| !series.untold.is_empty()) {
+            let stretches = series.untold.iter().map(|(from, (last, rows))| (*from, *last, *rows)).collect();
+            untold.insert((names.add(&series.label), side.side), stretches);
         }
     }
     let mut lines = Lines::new(prepared, continuity, localised, &mut names);
@@ -153,11 +167,11 @@ pub async fn diagnose(
     tracks.iter().for_each(|track| wanted[track.series] = true);
     let series = by_key.iter().filter(|(_, place)| wanted[*place]).map(|(key, place)| ((*key).clone(), *place)).collect();
     // Without something of its own a side is not read again for the keys of the other.
-    let questions = Questions { series, tracks, keys, slices, content };
+    let questions = Questions { series, tracks, keys, slices, content, late };
     let (evidence, _, stages) = gather(prepared, questions, options, seed, shower, context, progress).await?;
     let zones = alteration::zones(prepared);
     let moved = shift::find(&evidence.content[0], &evidence.content[1], &zones);
-    let found_holes = holes(prepared, &lines, &evidence, moved.as_ref(), &names);
+    let found_holes = holes(prepared, &lines, &evidence, moved.as_ref(), &untold, &names);
     let mut all = incidents::incidents(prepared, &found_holes, &names);
     let altered = Altered { prepared, localised, continuity, evidence: &evidence, names: &names, moved: moved.as_ref(), zones: &zones };
     altered.add_slices(&mut all);
