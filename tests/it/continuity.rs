@@ -104,7 +104,7 @@ fn windows_without_rows_are_gaps_in_every_zone_and_both_weeks_of_change() {
     }
 }
 
-/// A local time that comes twice, or never, is told with its value, its zone and what to do, whatever else is asked.
+/// A local time that comes twice, or never, is a finding with its value, its zone and what to do; asked for, it ends the run instead.
 #[test]
 fn local_times_that_come_twice_or_never_are_never_silent() {
     for (zone, twice, never) in [
@@ -112,16 +112,25 @@ fn local_times_that_come_twice_or_never_are_never_silent() {
         ("Europe/Berlin", "2022-10-30 02:30:00", "2022-03-27 02:30:00"),
         ("Australia/Lord_Howe", "2022-04-03 01:45:00", "2022-10-02 02:15:00"),
     ] {
-        for (local, words) in [(twice, "comes twice"), (never, "does not exist")] {
+        for (local, kind, words) in [(twice, "ambiguous", "comes twice"), (never, "nonexistent", "does not exist")] {
             for width in ["1h", "1d"] {
                 let case = Case::new();
                 case.file("data.csv", format!("at\n2022-01-01 00:00:00\n{local}\n"));
                 let option = format!("time_zone={zone}");
-                let run = case.run(&["verify", "data.csv", "--key", "at", "--time", "at", "--window", width, "--opt", &option]);
+                let flags = ["data.csv", "--key", "at", "--time", "at", "--window", width, "--opt", &option];
+                let verified = case.verify(&flags);
+                assert_eq!((verified.exit, verified.verdict()), (1, "fail"), "{zone} {local}");
+                let found = verified.of("local_time");
+                assert_eq!(found.len(), 1, "{zone} {local}");
+                assert_eq!((found[0].kind.as_deref(), found[0].original.as_deref()), (Some(kind), Some(local)), "{zone}");
+                assert!([words, local, zone].iter().all(|part| found[0].message.contains(part)), "{}", found[0].message);
+                assert_eq!((verified.total("null_time"), verified.total("null_key")), (0, 0), "{zone} {local}");
+                // Asked for, it ends the run and is named all the same.
+                let run = case.run(&[&["verify"], &flags[..], &["--opt", "ambiguous=error"]].concat());
                 assert!(matches!(run.code, Some(2 | 3)), "{zone} {local}: {:?}", run.code);
                 let said = format!("{}{}", run.stdout, run.stderr);
                 assert!(said.contains(words) && said.contains(local) && said.contains(zone), "{zone} {local}: {said}");
-                if words == "comes twice" {
+                if kind == "ambiguous" {
                     // Once said which is meant, the two are an hour (at Lord Howe half an hour) apart.
                     let mut found = Vec::new();
                     for which in ["earliest", "latest"] {
@@ -131,6 +140,10 @@ fn local_times_that_come_twice_or_never_are_never_silent() {
                         found.extend(verified.table("spans").iter().filter_map(|row| row["until_time"].as_deref().map(at)).max());
                     }
                     assert_eq!(found[1] - found[0], if zone == "Australia/Lord_Howe" { HOUR / 2 } else { HOUR }, "{zone}");
+                } else {
+                    // Which of two is meant says nothing of one that never was.
+                    let verified = case.verify(&[&flags[..], &["--opt", "ambiguous=latest"]].concat());
+                    assert_eq!((verified.exit, verified.total("local_time")), (1, 1), "{zone} {local}");
                 }
             }
         }
@@ -139,6 +152,139 @@ fn local_times_that_come_twice_or_never_are_never_silent() {
         let option = format!("time_zone={zone}");
         verify("at\n2022-03-13 02:30:00\n2022-11-06 01:30:00\n", &["--key", "at", "--time", "at", "--opt", &option]).assert_pass();
     }
+}
+
+/// What Python's zoneinfo makes of some wall-clock times of a zone: what it is, and its two seconds behind it.
+fn by_zoneinfo(zone: &str, times: &[String]) -> Vec<(String, Vec<i64>)> {
+    let case = Case::new();
+    case.file("times.tsv", times.iter().map(|time| format!("{zone}\t{time}\n")).collect::<String>());
+    let said = crate::outside::run_python("local_times.py", &[case.path("times.tsv").as_os_str()]);
+    let lines = said.lines().map(|line| {
+        let mut words = line.split(' ');
+        (words.next().unwrap().to_string(), words.map(|word| word.parse().unwrap()).collect())
+    });
+    lines.collect()
+}
+
+/// Every quarter of an hour that a clock could show, in both weeks of change of all five zones, as text and as stored timestamps: what each is, and in which
+/// hour and day it lies, is what Python's zoneinfo says.
+#[test]
+fn local_times_are_what_zoneinfo_says_in_both_weeks_of_change() {
+    let days = ["2022-03-13", "2022-03-27", "2022-04-03", "2022-10-02", "2022-10-30", "2022-11-06"];
+    let times: Vec<String> =
+        days.iter().flat_map(|day| (0..96).map(move |quarter| format!("{day}T{:02}:{:02}:00", quarter / 4, quarter % 4 * 15))).collect();
+    let mut untold = BTreeMap::new();
+    for zone in ZONES {
+        let said = by_zoneinfo(zone.name(), &times);
+        let expected: BTreeSet<(&str, &str)> = times
+            .iter()
+            .zip(&said)
+            .filter(|(_, (what, _))| what != "told")
+            .map(|(time, (what, _))| (what.as_str(), time.as_str()))
+            .collect();
+        untold.insert(zone.name(), expected.len());
+        let case = Case::new();
+        let rows = times.iter().enumerate().map(|(id, time)| format!("{id},{time}\n"));
+        case.file("text.csv", format!("id,at\n{}", rows.collect::<String>()));
+        let ids = arrow::array::Int64Array::from_iter_values(0..times.len() as i64);
+        let wall = arrow::array::TimestampMillisecondArray::from_iter_values(times.iter().map(|time| at(&format!("{time}Z")) / 1_000));
+        let columns: Vec<(&str, arrow::array::ArrayRef)> = vec![("id", std::sync::Arc::new(ids)), ("at", std::sync::Arc::new(wall))];
+        case.parquet("stored.parquet", &crate::support::batch(columns));
+        for data in ["text.csv", "stored.parquet"] {
+            for (width, place) in [("1h", 1), ("1d", 2)] {
+                let option = format!("time_zone={}", zone.name());
+                let verified =
+                    case.verify(&[data, "--key", "id", "--time", "at", "--window", width, "--time-zone", zone.name(), "--opt", &option]);
+                let found = verified.of("local_time");
+                let named: BTreeSet<(&str, &str)> =
+                    found.iter().map(|finding| (finding.kind.as_deref().unwrap(), finding.original.as_deref().unwrap())).collect();
+                assert_eq!(named, expected, "{} {data} {width}", zone.name());
+                assert_eq!(found.len(), expected.len());
+                let mut windows: BTreeMap<i64, i64> = BTreeMap::new();
+                for (_, seconds) in said.iter().filter(|(what, _)| what == "told") {
+                    *windows.entry(seconds[place] * 1_000_000).or_default() += 1;
+                }
+                let held: BTreeMap<i64, i64> = verified
+                    .table("windows")
+                    .iter()
+                    .filter_map(|row| Some((at(row["window_start"].as_deref()?), row["original_rows"].as_deref()?.parse().unwrap())))
+                    .filter(|(_, rows)| *rows > 0)
+                    .collect();
+                assert_eq!(held, windows, "{} {data} {width}", zone.name());
+            }
+        }
+    }
+    let of = |zone: &str| untold[zone];
+    assert_eq!((of("America/New_York"), of("Europe/Berlin"), of("Australia/Lord_Howe")), (8, 8, 4));
+    assert_eq!((of("Asia/Kolkata"), of("UTC")), (0, 0));
+}
+
+/// Whatever the column is for, and whatever is asked, such a value is found, and nothing passes because of it.
+#[test]
+fn a_local_time_that_cannot_be_told_never_makes_a_pass() {
+    let zone = ["--opt", "time_zone=America/New_York"];
+    let (a, b) = (
+        "id,at,note\n1,2022-11-06 00:30:00,x\n2,2022-11-06 01:30:00,y\n",
+        "id,at,note\n1,2022-11-06 00:30:00,x\n2,2022-11-06 01:45:00,y\n",
+    );
+    let case = Case::new();
+    case.file("a.csv", a).file("b.csv", b).file("utc.csv", "id,at,note\n1,2022-11-06T04:30:00Z,x\n2,2022-11-06T05:30:00Z,y\n");
+    let accepted = |mode: &str, key: &str, original: &str, backfill: &str| {
+        let text = format!(
+            "[[stream]]\nmode = \"{mode}\"\nkey = [\"{key}\"]\ntime = \"at\"\nwindow = \"1d\"\n{original}\n{backfill}\n\n[severity]\nlocal_time = \"info\"\n"
+        );
+        self::job(&case, &text)
+    };
+    let local = |side: &str, file: &str| format!("{side} = {{ path = \"{file}\", time_zone = \"America/New_York\" }}");
+    // Alike on both sides: each side is told, and both are the same; otherwise it is not known whether they are.
+    let alike = case.verify(&[&["a.csv", "a.csv", "--key", "id", "--time", "at"], &zone[..]].concat());
+    assert_eq!((alike.exit, alike.total("local_time"), alike.count("matched_keys")), (1, 2, Some(2)));
+    assert_eq!(accepted("replica", "id", &local("original", "a.csv"), &local("backfill", "a.csv")).verdict(), "pass");
+    let unlike = accepted("replica", "id", &local("original", "a.csv"), &local("backfill", "b.csv"));
+    assert_eq!((unlike.verdict(), unlike.exit), ("incomplete", 3), "{}", unlike.stdout);
+    assert!(unlike.stdout.contains("nothing says that they are the same"), "{}", unlike.stdout);
+    // Against a value that is known it differs.
+    let known = accepted("replica", "id", &local("original", "a.csv"), "backfill = \"utc.csv\"");
+    assert_eq!((known.verdict(), known.total("value_mismatch")), ("fail", 1), "{}", known.stdout);
+    // In the key, rows that are written alike on both sides are the same rows; on one side alone no row is known by it.
+    assert_eq!(accepted("replica", "at", &local("original", "a.csv"), &local("backfill", "a.csv")).verdict(), "pass");
+    assert_eq!(accepted("replica", "at", &local("original", "a.csv"), &local("backfill", "b.csv")).verdict(), "incomplete");
+    assert_eq!(accepted("single", "at", &local("original", "a.csv"), "").verdict(), "incomplete");
+    let copies = verify(a, &[&["--key", "at", "--time", "at"], &zone[..]].concat());
+    assert_eq!((copies.total("local_time"), copies.total("duplicate_key"), copies.total("null_key")), (1, 0, 0));
+    // In a fill, where both sides hold such values.
+    assert_eq!(accepted("fill", "id", &local("original", "a.csv"), &local("backfill", "b.csv")).verdict(), "incomplete");
+    // Beside the event time, also where a fill does not read the column at first, and under every way of looking.
+    let beside = "id,at,seen\n1,2022-11-06T00:30:00Z,2022-11-06 00:30:00\n2,2022-11-06T01:30:00Z,2022-11-06 01:30:00\n";
+    case.file("beside.csv", beside);
+    for more in [
+        &["--mode", "fill", "--window", "1h"][..],
+        &["--verify", "full"],
+        &["--only-compare"],
+        &["--keyless"],
+        &["--untrusted"],
+        &["--mask", "seen"],
+    ] {
+        let key: &[&str] = if more[0] == "--keyless" { &[] } else { &["--key", "id"] };
+        let flags = [&["beside.csv", "beside.csv", "--time", "at"], key, &zone[..], more].concat();
+        let verified = case.verify(&flags);
+        assert_eq!((verified.exit, verified.total("local_time")), (1, 2), "{more:?}: {}", verified.stdout);
+        assert_eq!(verified.of("local_time")[0].column.as_deref(), Some("seen"));
+        assert_eq!(verified.of("local_time")[0].message.contains("2022-11-06 01:30"), more[0] != "--mask", "{more:?}");
+    }
+    // A filter does not let it drop out, where it cannot say.
+    for (filter, found) in [("at > '2022-11-06T05:00:00Z'", 1), ("id < 2", 0)] {
+        let option = format!("filter={filter}");
+        let verified = verify(a, &[&["--key", "id", "--time", "at", "--opt", &option], &zone[..]].concat());
+        assert_eq!(verified.total("local_time"), found, "{filter}");
+    }
+    // A column that is proposed as the key is told apart as it is written.
+    let proposed = verify("at\n2022-11-06 00:30:00\n2022-11-06 01:30:00\n2022-11-06 01:45:00\n", &[&["--time", "at"], &zone[..]].concat());
+    assert_eq!((proposed.total("local_time"), proposed.exit), (2, 1), "{}", proposed.stdout);
+    // The list is cut, the count is whole.
+    let many: String = (0..60).map(|minute| format!("{minute},2022-11-06 01:{minute:02}:00\n")).collect();
+    let cut = verify(&format!("id,at\n{many}"), &[&["--key", "id", "--time", "at", "--max-findings", "7"], &zone[..]].concat());
+    assert_eq!((cut.total("local_time"), cut.of("local_time").len()), (60, 7));
 }
 
 #[test]
@@ -762,4 +908,85 @@ fn a_long_series_is_learned_in_stretches() {
         seen.push(ranges(&verified, "gap"));
     }
     assert_eq!(seen[0], seen[1]);
+}
+
+/// What is planned for each week is no gap, by the wall clock of its zone, over both changes of the clocks; and only between its ends, where it has some.
+#[test]
+fn maintenance_that_comes_each_week_is_planned() {
+    let start = at("2022-10-20T00:00:00Z");
+    let until = at("2022-11-20T00:00:00Z");
+    let zone = Tz::America__New_York;
+    // Sundays from 02:00 to 03:00 on the wall; on 6 November clocks go back at 02:00, which comes once.
+    let planned = |time: i64| {
+        let moment = zone.from_utc_datetime(&DateTime::<Utc>::from_timestamp_micros(time).unwrap().naive_utc());
+        moment.weekday() == chrono::Weekday::Sun && moment.hour() == 2
+    };
+    let minutes: Vec<i64> = (start..until).step_by(60_000_000).filter(|time| !planned(*time)).collect();
+    let lost = at("2022-11-09T10:00:00Z")..at("2022-11-09T10:30:00Z");
+    let data = rows_at(minutes.into_iter().filter(|time| !lost.contains(time)));
+    let flags = ["--key", "at", "--time", "at", "--cadence", "1m", "--from", "2022-10-20T00:00:00Z", "--until", "2022-11-20T00:00:00Z"];
+    let without = verify(&data, &flags);
+    assert_eq!(without.total("gap"), 5, "four Sundays and the loss");
+    let with = verify(&data, &[&flags[..], &["--maintenance", "sun 02:00-03:00", "--time-zone", "America/New_York"]].concat());
+    assert_eq!(shown(&ranges(&with, "gap")), ["2022-11-09T10:00:00Z 2022-11-09T10:30:00Z"]);
+    let of = |verified: &Verified| {
+        let planned = verified.table("gaps").into_iter().filter(|row| row["status"].as_deref() == Some("planned"));
+        planned.map(|row| at(row["from_time"].as_deref().unwrap())).collect::<Vec<_>>()
+    };
+    let sundays = ["2022-10-23T06:00:00Z", "2022-10-30T06:00:00Z", "2022-11-06T07:00:00Z", "2022-11-13T07:00:00Z"];
+    assert_eq!(of(&with), sundays.map(at));
+    // In a job, with a zone of its own and an end.
+    let case = Case::new();
+    case.file("data.csv", &data);
+    let text = |maintenance: &str| {
+        format!(
+            "[[stream]]\noriginal = \"data.csv\"\nkey = [\"at\"]\ntime = \"at\"\ncadence = \"1m\"\nbounds = {{ from = \"2022-10-20T00:00:00Z\", until = \"2022-11-20T00:00:00Z\" }}\n[stream.continuity]\nmaintenance = [{maintenance}]\n"
+        )
+    };
+    let ended = job(
+        &case,
+        &text("{ weekly = \"sun 02:00-03:00\", time_zone = \"America/New_York\", until = \"2022-11-01T00:00:00Z\", reason = \"backups\" }"),
+    );
+    assert_eq!((of(&ended), ended.total("gap")), (sundays[..2].iter().map(|time| at(time)).collect(), 3));
+    for (wrong, words) in [
+        ("{ weekly = \"someday 02:00-03:00\" }", "not a day of the week"),
+        ("{ weekly = \"sun 2-3\" }", "not a time of day"),
+        ("{ from = \"2022-11-01T00:00:00Z\" }", "two ends"),
+        ("{ from = \"2022-11-01T00:00:00Z\", until = \"2022-11-02T00:00:00Z\", time_zone = \"Europe/Berlin\" }", "comes each week"),
+        ("{}", "two ends"),
+    ] {
+        case.file("gapless.toml", text(wrong));
+        let run = case.run(&["verify", "--job", "gapless.toml"]);
+        run.assert_error(2);
+        assert!(run.stderr.contains(words), "{wrong}: {}", run.stderr);
+    }
+}
+
+/// A sequence of two columns starts again as one of one column does: each counter has gaps of its own, and the reset is told once.
+#[test]
+fn ranges_of_numbers_that_start_again_are_a_reset() {
+    let start = at("2024-05-06T00:00:00Z");
+    let csv = |ranges: &[(i64, i64)]| {
+        let mut text = String::from("id,at,first,last\n");
+        for (row, (first, last)) in ranges.iter().enumerate() {
+            writeln!(text, "{row},{},{first},{last}", iso(start + row as i64 * 60_000_000)).expect("text");
+        }
+        text
+    };
+    let flags = ["--key", "id", "--time", "at", "--sequence", "first,last"];
+    let verified = verify(&csv(&[(100, 109), (110, 119), (125, 129), (1, 4), (5, 9), (12, 15)]), &flags);
+    let resets: Vec<_> = verified.of("sequence_reset").iter().map(|reset| reset.sequence_range()).collect();
+    assert_eq!(resets, [(129, 1)]);
+    let mut gaps: Vec<_> = verified.of("sequence_gap").iter().map(|gap| gap.sequence_range()).collect();
+    gaps.sort_unstable();
+    assert_eq!(gaps, [(10, 12), (120, 125)]);
+    assert_eq!((verified.total("sequence_regression"), verified.total("sequence_duplicate")), (0, 0));
+    // The same numbers twice, each by a counter of its own.
+    let twice = verify(&csv(&[(0, 9), (10, 19), (0, 9), (10, 19), (20, 29)]), &flags);
+    assert_eq!((twice.total("sequence_reset"), twice.total("sequence_duplicate"), twice.total("sequence_gap")), (1, 0, 0));
+    // A block that came again later is none; a range that ends before it begins belongs to no counter.
+    let again = verify(&csv(&[(0, 9), (10, 19), (0, 9), (20, 29)]), &flags);
+    assert_eq!((again.total("sequence_reset"), again.total("sequence_regression"), again.total("sequence_duplicate")), (0, 1, 1));
+    let inverted = verify(&csv(&[(10, 19), (20, 29), (9, 3), (0, 9), (10, 19)]), &flags);
+    assert_eq!((inverted.total("sequence_reset"), inverted.total("sequence_invalid")), (1, 1));
 }
