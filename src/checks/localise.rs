@@ -34,8 +34,8 @@ use datafusion::prelude::Expr;
 use super::align::{Held, Left, Remains, wanted_rows};
 use super::buckets::Places;
 use super::hashing::{Hashed, SideHasher};
-use super::reading::{Want, fold, near, scan};
-use super::repeats::repeated;
+use super::reading::{Want, fold, near, near_ranges, scan};
+use super::repeats::{Search, Within};
 use super::screen::{Screened, key_columns};
 use super::settle::{Gathered, Localised, Settle, canonical_order, trim};
 use super::sketch::{ByHash, Sketch, Tags, tag_of};
@@ -68,6 +68,8 @@ struct Look<'a> {
     context: Arc<TaskContext>,
     progress: &'a Progress,
     stages: Vec<StageRecord>,
+    /// Where the rows of all suspects lie, if that is known.
+    within: Option<Within>,
 }
 
 /// Settles every key that may differ.
@@ -84,7 +86,7 @@ pub async fn localise(
     progress: &Progress,
 ) -> Result<Localised> {
     let shared = Arc::new(prepared.clone());
-    let mut look = Look { prepared, shared, options, seed, shower, context, progress, stages: Vec::new() };
+    let mut look = Look { prepared, shared, options, seed, shower, context, progress, stages: Vec::new(), within: None };
     let outcome = look.run(screened).await;
     screened.stages.append(&mut look.stages);
     outcome
@@ -121,7 +123,8 @@ impl Look<'_> {
             Suspects::Tagged(tags) => {
                 let tags = Arc::new(Tags::new(tags));
                 let rows = 2 * tags.len() as u64;
-                self.settle(screened, "rows", &columns, Choice::of(tags), rows, &mut found).await?;
+                let choice = Choice::Of { tags, near: None, within: self.within.take().map(Arc::new) };
+                self.settle(screened, "rows", &columns, choice, rows, &mut found).await?;
             }
             Suspects::All => {
                 let rows = screened.sides.iter().map(|side| side.rows()).sum();
@@ -285,7 +288,7 @@ impl Look<'_> {
             };
             let near = Arc::new([of(Side::Original), of(Side::Backfill)]);
             let rows = 2 * unheld.len() as u64;
-            let choice = Choice::Of { tags: Arc::new(Tags::new(unheld)), near: Some(near) };
+            let choice = Choice::Of { tags: Arc::new(Tags::new(unheld)), near: Some(near), within: None };
             self.settle(screened, "rows", &columns, choice, rows, found).await?;
         }
         Ok(())
@@ -299,7 +302,7 @@ impl Look<'_> {
         };
         let other_types = other.schema.clone();
         self.stage("fetching copies of");
-        let choice = Choice::Of { tags: Arc::new(Tags::new(copied.iter().copied())), near: None };
+        let choice = Choice::of(Arc::new(Tags::new(copied.iter().copied())));
         let plan = self.fetch_plan(opened, &self.all_columns(), &choice).await?;
         let hasher = SideHasher::new(counted, self.prepared, self.seed, &plan.schema());
         let types = opened.schema.clone();
@@ -418,13 +421,22 @@ impl Look<'_> {
                 tags.extend(self.keys_in(&peeled.one_sided).await?);
             }
         }
-        if let Some(repeats) = screened.repeats.take() {
+        if let Some(sought) = screened.repeats.take() {
             let most = self.most_tags();
-            let named = repeated(self.prepared, repeats, self.options, most, self.seed, self.context.clone(), self.progress);
-            let (named, mut stages) = named.await?;
-            self.stages.append(&mut stages);
-            match named {
-                Some(named) => tags.extend(named),
+            let mut search = Search {
+                prepared: self.prepared,
+                options: self.options,
+                seed: self.seed,
+                context: &self.context,
+                progress: self.progress,
+                stages: &mut self.stages,
+            };
+            match search.run(sought, most).await? {
+                Some((named, within)) => {
+                    // Only if no other keys are looked for is it known where all of them lie.
+                    self.within = within.filter(|_| tags.is_empty());
+                    tags.extend(named);
+                }
                 None => return Ok(Suspects::All),
             }
         }
@@ -630,8 +642,10 @@ impl Look<'_> {
         choice: &Choice,
     ) -> Result<Arc<dyn datafusion::physical_plan::ExecutionPlan>> {
         let (filter, near) = match choice {
-            Choice::Of { tags, near } => {
+            Choice::Of { tags, near, within } => {
                 let near = near.as_ref().and_then(|near| self.near(opened, &near[opened.side.index()]));
+                let within = within.as_ref().filter(|_| self.options.shortcuts.statistics);
+                let near = near.or_else(|| within.and_then(|within| near_ranges(self.prepared, opened, within.place, &within.ranges, false)));
                 (Some(suspect(&self.shared, opened.side, self.seed, tags)), near)
             }
             Choice::All => (None, None),
@@ -659,13 +673,14 @@ enum Choice {
     Of {
         tags: Arc<Tags>,
         near: Option<Arc<[Places; 2]>>,
+        within: Option<Arc<Within>>,
     },
     All,
 }
 
 impl Choice {
     fn of(tags: Arc<Tags>) -> Self {
-        Self::Of { tags, near: None }
+        Self::Of { tags, near: None, within: None }
     }
 }
 

@@ -5,6 +5,7 @@
 //! [`catalogue`], run by [`run_checks()`]. No check reads rows, so no check costs a scan.
 
 mod align;
+mod ascents;
 #[doc(hidden)]
 pub mod bench_parts;
 mod buckets;

@@ -55,16 +55,20 @@ const NEAR: i128 = 2_000_000_000;
 /// A predicate that holds for all rows in some buckets, and can be judged by statistics.
 pub(super) fn near(prepared: &Prepared, opened: &Opened, places: &Places) -> Option<Expr> {
     let (ranges, without) = places.ranges(MOST_RANGES);
-    let (place, per_tick) = match Locality::of(prepared) {
-        Locality::Key => return None,
-        Locality::Number(place) if prepared.paired[place].common == DataType::Int64 => (place, None),
-        Locality::Number(_) => return None,
-        Locality::Time(place) => (place, Some(nanos_per_tick(&prepared.paired[place].common)?)),
+    near_ranges(prepared, opened, Locality::of(prepared).place()?, &ranges, without)
+}
+
+/// A predicate that holds for all rows whose value of a column, in its common type, lies in one of some ranges, both ends inclusive; and for those
+/// without a value, if they are asked for.
+pub(super) fn near_ranges(prepared: &Prepared, opened: &Opened, place: usize, ranges: &[(i64, i64)], without: bool) -> Option<Expr> {
+    let per_tick = match &prepared.paired[place].common {
+        DataType::Int64 => None,
+        time => Some(nanos_per_tick(time)?),
     };
     let name = &prepared.paired[place].name;
     let data_type = opened.schema.field_with_name(name).ok()?.data_type().clone();
     let mut all: Option<Expr> = None;
-    for (first, last) in ranges {
+    for &(first, last) in ranges {
         let (from, until) = match per_tick {
             Some(per_tick) => {
                 let at = |tick: i64, by: i128| instant_literal(&data_type, i128::from(tick) * per_tick + by);

@@ -1,9 +1,10 @@
 //! Keys that come more than once, in memory that does not hold them all.
 //!
-//! While the sides are screened, every key sets one bit of a first map; a key that finds its bit set sets one of a second
-//! map. With sixteen bits a row, one key in sixteen finds a bit that another one set, so a pass over the key columns alone then
-//! holds the keys whose second bit is set, sorts them, and knows those that really come again. Nothing is decided by the maps:
-//! a key that comes twice always has its second bit set.
+//! Where keys rise with their rows, runs tell where a key may come twice ([`super::ascents`]), mostly nowhere. Elsewhere every key sets one bit
+//! of a first map, while the sides are screened or in a pass of its own; a key that finds its bit set sets one of a second
+//! map. With sixteen bits a row, one key in sixteen finds a bit that another one set. A pass over the key columns alone then
+//! holds the keys that lie where runs overlap, or whose second bit is set, sorts them, and knows those that really come again. Nothing is decided by
+//! runs or maps: a key that comes twice always lies in an overlap, and always has its second bit set.
 //!
 //! They are needed where a sketch cannot help: for one side alone, for a `fill` (where a key on both sides is what is
 //! looked for), and for copies that both sides hold alike.
@@ -11,17 +12,22 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use arrow::array::BooleanArray;
+use arrow::compute::filter_record_batch;
+use arrow::record_batch::RecordBatch;
 use datafusion::error::DataFusionError;
 use datafusion::execution::TaskContext;
 
+use super::ascents::KeyOrder;
 use super::hashing::SideHasher;
-use super::reading::{Want, fold, scan};
+use super::reading::{Want, fold, near_ranges, scan};
 use super::sketch::tag_of;
-use crate::domain::{Fingerprint, Seed, Side};
+use crate::domain::{Fingerprint, Intervals, Seed, Side};
 use crate::error::Result;
 use crate::findings::StageRecord;
 use crate::job::RunOptions;
 use crate::progress::Progress;
+use crate::source::Opened;
 use crate::staging::Prepared;
 
 /// Bits of the maps for each row.
@@ -80,78 +86,178 @@ impl Repeats {
     }
 }
 
-/// The tags of the keys that come more than once; `None` if there are more than `most`.
-///
-/// # Errors
-/// A side could not be read again.
-pub(super) async fn repeated(
-    prepared: &Prepared,
-    repeats: Repeats,
-    options: &RunOptions,
-    most: usize,
-    seed: &Seed,
-    context: Arc<TaskContext>,
-    progress: &Progress,
-) -> Result<(Option<Vec<u64>>, Vec<StageRecord>)> {
-    let mut stages = Vec::new();
-    if repeats.is_clear() {
-        return Ok((Some(Vec::new()), stages));
+/// Ranges of a column that a predicate names at most.
+const MOST_RANGES: usize = 16;
+
+/// Where to look for keys that come more than once.
+#[derive(Debug)]
+pub(super) enum Sought {
+    /// Where these maps say.
+    Mapped(Repeats),
+    /// In these ranges of keys in an order.
+    Within(Vec<Side>, KeyOrder, Intervals),
+    /// Anywhere on these sides.
+    Anywhere(Vec<Side>),
+}
+
+/// Rows of keys that may come more than once, as ranges of a column, both ends inclusive.
+#[derive(Debug, Clone)]
+pub(super) struct Within {
+    pub(super) place: usize,
+    pub(super) ranges: Vec<(i64, i64)>,
+}
+
+/// Which keys a reader keeps.
+enum Candidates {
+    Mapped(Repeats),
+    Within(KeyOrder, Intervals),
+}
+
+/// Looks for keys that come more than once.
+pub(super) struct Search<'a> {
+    pub(super) prepared: &'a Prepared,
+    pub(super) options: &'a RunOptions,
+    pub(super) seed: &'a Seed,
+    pub(super) context: &'a Arc<TaskContext>,
+    pub(super) progress: &'a Progress,
+    pub(super) stages: &'a mut Vec<StageRecord>,
+}
+
+impl Search<'_> {
+    /// The tags of the keys that come more than once, and where their rows lie, if that is known; `None` if there are more than `most`.
+    ///
+    /// # Errors
+    /// A side could not be read again.
+    pub(super) async fn run(&mut self, sought: Sought, most: usize) -> Result<Option<(Vec<u64>, Option<Within>)>> {
+        let (candidates, sides, within) = match sought {
+            Sought::Mapped(repeats) if repeats.is_clear() => return Ok(Some((Vec::new(), None))),
+            Sought::Within(_, _, keys) if keys.is_empty() => return Ok(Some((Vec::new(), None))),
+            Sought::Mapped(repeats) => {
+                let sides = repeats.sides.clone();
+                (Candidates::Mapped(repeats), sides, None)
+            }
+            Sought::Anywhere(sides) => (Candidates::Mapped(self.map(&sides).await?), sides, None),
+            Sought::Within(sides, order, keys) => {
+                let within = Within { place: order.leading(), ranges: order.leading_ranges(&keys, MOST_RANGES) };
+                (Candidates::Within(order, keys), sides, Some(within))
+            }
+        };
+        let tags = self.settle(Arc::new(candidates), &sides, within.as_ref(), most).await?;
+        Ok(tags.map(|tags| (tags, within)))
     }
-    let repeats = Arc::new(repeats);
-    let room = usize::try_from(options.memory_bytes / 8 / 8).unwrap_or(1 << 20).max(1 << 12);
-    let mut slices: u64 = 1;
-    'again: loop {
-        let mut tags: Vec<u64> = Vec::new();
-        let count = slices;
-        for slice in 0..count {
-            let mut candidates: Vec<u64> = Vec::new();
-            let held = Arc::new(AtomicUsize::new(0));
-            for opened in prepared.sides.iter().filter(|opened| repeats.counts(opened.side)) {
-                let mut columns = prepared.identity();
-                columns.extend(prepared.time.filter(|time| !columns.contains(time) && !prepared.stream.bounds.is_open()));
-                let plan =
-                    scan(prepared, opened, &Want { columns, hashed: true, bounded: options.shortcuts.statistics, ..Want::default() })
-                        .await?;
-                let hasher = SideHasher::new(opened.side, prepared, seed, &plan.schema());
-                let (maps, held) = (repeats.clone(), held.clone());
-                progress.stage(&format!("looking for repeated keys in {} {}", prepared.stream.name, opened.side), opened.rows_hint);
-                let add = move |kept: &mut Vec<u64>, batch| {
-                    let batch = hasher.inside(&batch)?.unwrap_or(batch);
-                    let before = kept.len();
-                    for key in hasher.hash(&batch, false)?.keys {
-                        if (key >> 96) as u64 % slices == slice && maps.may_repeat(key) {
-                            kept.push(key as u64);
+
+    /// Fills the maps in a pass over the key columns.
+    async fn map(&mut self, sides: &[Side]) -> Result<Repeats> {
+        let rows = self.prepared.sides.iter().filter(|opened| sides.contains(&opened.side)).map(|opened| opened.rows_hint);
+        let maps = Arc::new(Repeats::new(sides.to_vec(), rows.sum(), self.options.memory_bytes));
+        for opened in self.prepared.sides.iter().filter(|opened| sides.contains(&opened.side)) {
+            let plan = scan(self.prepared, opened, &self.want(opened, None)).await?;
+            let hasher = SideHasher::new(opened.side, self.prepared, self.seed, &plan.schema());
+            let maps = maps.clone();
+            self.progress.stage(&format!("mapping keys of {} {}", self.prepared.stream.name, opened.side), opened.rows_hint);
+            let add = move |(): &mut (), batch| {
+                let batch = hasher.inside(&batch)?.unwrap_or(batch);
+                maps.add(&hasher.hash(&batch, false)?.keys);
+                Ok(())
+            };
+            let (_, stage) = fold("keys", opened.side, plan, self.context.clone(), self.progress, || (), add).await?;
+            self.stages.push(stage);
+        }
+        Arc::into_inner(maps).ok_or_else(|| {
+            crate::error::Error::engine("mapping keys")(DataFusionError::Internal("a reader is still running".to_string()))
+        })
+    }
+
+    /// The key, and what says which rows lie inside the bounds.
+    fn want(&self, opened: &Opened, within: Option<&Within>) -> Want {
+        let mut columns = self.prepared.identity();
+        columns.extend(self.prepared.time.filter(|time| !columns.contains(time) && !self.prepared.stream.bounds.is_open()));
+        let bounded = self.options.shortcuts.statistics;
+        let near = within.filter(|_| bounded).and_then(|within| near_ranges(self.prepared, opened, within.place, &within.ranges, false));
+        Want { columns, hashed: true, bounded, near, ..Want::default() }
+    }
+
+    async fn settle(
+        &mut self,
+        candidates: Arc<Candidates>,
+        sides: &[Side],
+        within: Option<&Within>,
+        most: usize,
+    ) -> Result<Option<Vec<u64>>> {
+        let room = usize::try_from(self.options.memory_bytes / 8 / 8).unwrap_or(1 << 20).max(1 << 12);
+        let mut slices: u64 = 1;
+        'again: loop {
+            let mut tags: Vec<u64> = Vec::new();
+            let count = slices;
+            for slice in 0..count {
+                let mut kept: Vec<u64> = Vec::new();
+                let held = Arc::new(AtomicUsize::new(0));
+                for opened in self.prepared.sides.iter().filter(|opened| sides.contains(&opened.side)) {
+                    let plan = scan(self.prepared, opened, &self.want(opened, within)).await?;
+                    let hasher = SideHasher::new(opened.side, self.prepared, self.seed, &plan.schema());
+                    let (candidates, held) = (candidates.clone(), held.clone());
+                    let stage = format!("looking for repeated keys in {} {}", self.prepared.stream.name, opened.side);
+                    self.progress.stage(&stage, opened.rows_hint);
+                    let add = move |kept: &mut Vec<u64>, batch| {
+                        let batch = hasher.inside(&batch)?.unwrap_or(batch);
+                        let before = kept.len();
+                        for key in candidates.among(&hasher, batch)? {
+                            if (key >> 96) as u64 % count == slice {
+                                kept.push(key as u64);
+                            }
                         }
-                    }
-                    held.fetch_add(kept.len() - before, Ordering::Relaxed);
-                    if held.load(Ordering::Relaxed) > room {
-                        Err(DataFusionError::ResourcesExhausted(TOO_MANY.to_string()))
-                    } else {
-                        Ok(())
-                    }
-                };
-                match fold("repeats", opened.side, plan, context.clone(), progress, Vec::new, add).await {
-                    Ok((parts, stage)) => {
-                        parts.into_iter().for_each(|part| candidates.extend(part));
-                        stages.push(stage);
-                    }
-                    Err(crate::error::Error::OutOfMemory { problem, .. }) if problem == TOO_MANY => {
-                        if slices >= 1 << 12 {
-                            return Ok((None, stages));
+                        held.fetch_add(kept.len() - before, Ordering::Relaxed);
+                        if held.load(Ordering::Relaxed) > room {
+                            Err(DataFusionError::ResourcesExhausted(TOO_MANY.to_string()))
+                        } else {
+                            Ok(())
                         }
-                        slices *= 4;
-                        continue 'again;
+                    };
+                    match fold("repeats", opened.side, plan, self.context.clone(), self.progress, Vec::new, add).await {
+                        Ok((parts, stage)) => {
+                            parts.into_iter().for_each(|part| kept.extend(part));
+                            self.stages.push(stage);
+                        }
+                        Err(crate::error::Error::OutOfMemory { problem, .. }) if problem == TOO_MANY => {
+                            if slices >= 1 << 12 {
+                                return Ok(None);
+                            }
+                            slices *= 4;
+                            continue 'again;
+                        }
+                        Err(error) => return Err(error),
                     }
-                    Err(error) => return Err(error),
+                }
+                kept.sort_unstable();
+                tags.extend(kept.chunk_by(|a, b| a == b).filter(|chunk| chunk.len() > 1).map(|chunk| tag_of(u128::from(chunk[0]))));
+                if tags.len() > most {
+                    return Ok(None);
                 }
             }
-            candidates.sort_unstable();
-            tags.extend(candidates.chunk_by(|a, b| a == b).filter(|chunk| chunk.len() > 1).map(|chunk| tag_of(u128::from(chunk[0]))));
-            if tags.len() > most {
-                return Ok((None, stages));
+            return Ok(Some(tags));
+        }
+    }
+}
+
+impl Candidates {
+    /// The checksums of those keys of a batch that may come more than once.
+    fn among(&self, hasher: &SideHasher, batch: RecordBatch) -> Result<Vec<Fingerprint>, DataFusionError> {
+        match self {
+            Self::Mapped(maps) => {
+                let mut keys = hasher.hash(&batch, false)?.keys;
+                keys.retain(|key| maps.may_repeat(*key));
+                Ok(keys)
+            }
+            Self::Within(order, ranges) => {
+                // A NULL here would have been seen before; keeping all is right whatever comes.
+                let Some(numbers) = order.numbers(hasher, &batch)? else { return Ok(hasher.hash(&batch, false)?.keys) };
+                let inside: BooleanArray = numbers.iter().map(|number| Some(ranges.contains(*number))).collect();
+                if inside.true_count() == 0 {
+                    return Ok(Vec::new());
+                }
+                Ok(hasher.hash(&filter_record_batch(&batch, &inside)?, false)?.keys)
             }
         }
-        return Ok((Some(tags), stages));
     }
 }
 

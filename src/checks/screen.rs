@@ -27,12 +27,13 @@ use tokio::sync::mpsc::{Sender, channel};
 use tokio::task::JoinSet;
 
 use super::align::{Alignment, Lane, LeftOver, Piece, Remains};
+use super::ascents::{KeyOrder, Rising};
 use super::buckets::most_buckets;
 use super::clock::Clock;
 use super::extra::{Extra, ExtraPlan, Kept, settle_grids};
-use super::hashing::{Locality, SideHasher, Times};
+use super::hashing::{Hashed, Locality, SideHasher, Times};
 use super::reading::{Want, failed, fold_into, scan};
-use super::repeats::Repeats;
+use super::repeats::{Repeats, Sought};
 use super::rules::rules_of;
 use super::sequences::Counter;
 use super::sketch::{ByHash, tag_of};
@@ -53,7 +54,7 @@ use crate::staging::{Conversion, PairedColumn, Prepared, Shower};
 const LADDER: [&str; 14] = ["1ms", "10ms", "100ms", "1s", "5s", "15s", "1m", "5m", "15m", "1h", "6h", "1d", "7d", "364d"];
 const MOST_DEFAULT_WINDOWS: i128 = 2_000;
 /// And into so many windows of all series together: many short series would else be a window a row.
-const MOST_SERIES_WINDOWS: i128 = 1_000_000;
+const MOST_SERIES_WINDOWS: i128 = 250_000;
 
 /// Batches that a reader may be ahead of the other side's. Some files must be decompressed a row group at a time, and the other reader should
 /// not stand still for so long.
@@ -62,6 +63,8 @@ const BATCHES_AHEAD: usize = 64;
 const BYTES_AHEAD: usize = 24 << 20;
 
 const HOUR: i128 = 3_600_000_000_000;
+/// Series that are found again without a search; a power of two.
+const RECENT_SERIES: usize = 1 << 12;
 
 /// Tags of NULL keys that are remembered at most; beyond, every row is compared.
 const MOST_NULL_TAGS: usize = 1 << 20;
@@ -76,7 +79,7 @@ pub struct Screened {
     /// What differs, where two sides were held against each other.
     pub(super) remains: Option<Remains>,
     /// Which keys may come more than once, where that was asked.
-    pub(super) repeats: Option<Repeats>,
+    pub(super) repeats: Option<Sought>,
     /// What was learned of the cadence of each series, where that was asked.
     pub(super) learned: BTreeMap<Vec<u8>, super::ordered::Learned>,
     /// The payload's number at the edges of holes in the offsets, where that was asked.
@@ -204,6 +207,8 @@ struct Plan {
     /// Whether rows are held against those of the other side.
     compared: bool,
     repeats: Option<Arc<Repeats>>,
+    /// How keys rise, where it is asked which come more than once.
+    order: Option<KeyOrder>,
     time: Option<usize>,
     series: Vec<usize>,
     sequence: Option<usize>,
@@ -232,7 +237,9 @@ pub async fn screen(
     context: Arc<TaskContext>,
     progress: &Progress,
 ) -> Result<Screened> {
-    let repeats = repeats_for(prepared, options).map(Arc::new);
+    let counted = counted_sides(prepared, options);
+    let order = KeyOrder::of(prepared).filter(|_| !counted.is_empty());
+    let repeats = (!counted.is_empty() && order.is_none()).then(|| Arc::new(maps(prepared, options, &counted)));
     let mut pass = Pass { prepared, options, seed, shower, context, progress, repeats: repeats.clone(), stages: Vec::new() };
     let shared = shared_files(prepared, options);
     let both = match prepared.sides.first().filter(|_| !shared.is_empty()) {
@@ -304,9 +311,13 @@ pub async fn screen(
     }
     let stages = pass.stages;
     drop(pass.repeats);
+    let sought = match order {
+        Some(order) => Some(sought(prepared, counted, order, &mut partials)),
+        None => repeats.and_then(Arc::into_inner).map(Sought::Mapped),
+    };
     let mut screened = finish(prepared, partials);
     screened.remains = remains;
-    screened.repeats = repeats.and_then(Arc::into_inner);
+    screened.repeats = sought;
     screened.stages = stages;
     screened.doubts = doubts;
     Ok(screened)
@@ -549,23 +560,48 @@ pub(super) fn key_columns(prepared: &Prepared) -> Vec<usize> {
     columns
 }
 
-/// Where keys that come more than once matter beyond what makes the sides differ.
-fn repeats_for(prepared: &Prepared, options: &RunOptions) -> Option<Repeats> {
-    let stream = &prepared.stream;
-    let rows = |sides: &[Side]| {
-        let of = prepared.sides.iter().filter(|opened| sides.contains(&opened.side));
-        of.map(|opened| opened.rows_hint).sum::<Option<u64>>()
-    };
-    let sides = match stream.mode {
-        _ if options.full => return None,
+/// The sides on which keys that come more than once matter beyond what makes the sides differ.
+fn counted_sides(prepared: &Prepared, options: &RunOptions) -> Vec<Side> {
+    match prepared.stream.mode {
+        _ if options.full => Vec::new(),
         Mode::Single if prepared.key.is_some() => vec![Side::Original],
         Mode::Fill => vec![Side::Original, Side::Backfill],
         // What comes twice on one side only makes the sides differ, so looking at one side is enough.
-        Mode::Replica if prepared.key.is_some() && stream.duplicates == Duplicates::All => vec![Side::Original],
-        _ => return None,
-    };
-    let rows = rows(&sides);
-    Some(Repeats::new(sides, rows, options.memory_bytes))
+        Mode::Replica if prepared.key.is_some() && prepared.stream.duplicates == Duplicates::All => vec![Side::Original],
+        _ => Vec::new(),
+    }
+}
+
+/// Maps for the keys of some sides.
+fn maps(prepared: &Prepared, options: &RunOptions, sides: &[Side]) -> Repeats {
+    let rows = prepared.sides.iter().filter(|opened| sides.contains(&opened.side)).map(|opened| opened.rows_hint).sum::<Option<u64>>();
+    Repeats::new(sides.to_vec(), rows, options.memory_bytes)
+}
+
+/// Where keys may come more than once, by how those of all readers of some sides rise.
+fn sought(prepared: &Prepared, sides: Vec<Side>, order: KeyOrder, partials: &mut [Partial]) -> Sought {
+    let mut places: HashMap<Vec<u8>, usize> = HashMap::new();
+    let mut all = Rising::default();
+    for (_, partial) in prepared.sides.iter().zip(partials).filter(|(opened, _)| sides.contains(&opened.side)) {
+        let theirs = std::mem::take(&mut partial.rising);
+        if !order.by_series {
+            all.merge(theirs, |at| at);
+            continue;
+        }
+        let place: Vec<usize> = partial
+            .series
+            .iter()
+            .map(|series| {
+                let next = places.len();
+                *places.entry(series.bytes.clone()).or_insert(next)
+            })
+            .collect();
+        all.merge(theirs, |at| place.get(at).copied().unwrap_or(at));
+    }
+    match all.overlaps() {
+        Some(overlaps) => Sought::Within(sides, order, overlaps),
+        None => Sought::Anywhere(sides),
+    }
 }
 
 fn plan(
@@ -589,6 +625,7 @@ fn plan(
         whole: reads_whole(prepared),
         compared: false,
         repeats: repeats.filter(|repeats| repeats.counts(opened.side)),
+        order: KeyOrder::of(prepared).filter(|_| counted_sides(prepared, options).contains(&opened.side)),
         time: prepared.time,
         series: prepared.series.clone(),
         sequence: prepared.sequence,
@@ -621,6 +658,70 @@ struct Partial {
     /// Which of the ladder, while no window was asked for.
     rung: usize,
     extent: Option<(i128, i128)>,
+    /// How keys rise, by the place of their series where they are ordered by series.
+    rising: Rising,
+    /// The series that were looked up last, by the low bits of their checksums.
+    recent: Vec<(u128, u32)>,
+    grouping: Grouping,
+}
+
+/// Rows of a batch, series by series.
+#[derive(Debug, Clone, Default)]
+struct Grouping {
+    /// Rows so far of each series; all zero between batches.
+    counts: Vec<u32>,
+    /// The series of a batch, each with the end of its rows in `order`.
+    series: Vec<(u32, u32)>,
+    /// Places of rows.
+    order: Vec<u32>,
+}
+
+impl Grouping {
+    /// Puts rows side by side that are of one series, in the order in which they came.
+    fn sort(&mut self, ids: &[u32], series: usize) {
+        if self.counts.len() < series {
+            self.counts.resize(series, 0);
+        }
+        self.series.clear();
+        for id in ids {
+            let count = &mut self.counts[*id as usize];
+            if *count == 0 {
+                self.series.push((*id, 0));
+            }
+            *count += 1;
+        }
+        let mut start = 0;
+        for (id, end) in &mut self.series {
+            let count = &mut self.counts[*id as usize];
+            *end = start + *count;
+            *count = start;
+            start = *end;
+        }
+        self.order.resize(ids.len(), 0);
+        for (row, id) in (0..).zip(ids) {
+            let at = &mut self.counts[*id as usize];
+            self.order[*at as usize] = row;
+            *at += 1;
+        }
+        for (id, _) in &self.series {
+            self.counts[*id as usize] = 0;
+        }
+    }
+
+    /// The values of rows in that order.
+    fn gather<T: Copy>(&self, values: &[T]) -> Vec<T> {
+        self.order.iter().map(|row| values[*row as usize]).collect()
+    }
+
+    /// The series with the ranges of their rows.
+    fn ranges(&self) -> impl Iterator<Item = (usize, std::ops::Range<usize>)> {
+        let mut start = 0;
+        self.series.iter().map(move |(id, end)| {
+            let range = start..*end as usize;
+            start = range.end;
+            (*id as usize, range)
+        })
+    }
 }
 
 /// A series, and the window into which its last row fell: rows mostly come in order.
@@ -636,9 +737,37 @@ struct SeriesPartial {
 #[derive(Debug, Clone)]
 struct OpenWindow {
     window: Window,
+    /// The same in ticks, where rows are taken by runs: the first tick inside and the first one no longer inside.
+    ticks: (i64, i64),
     checksum: Checksum,
     first: i128,
     last: i128,
+}
+
+/// How rows that all have a time are taken.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    /// Nanoseconds in a tick.
+    per_tick: i128,
+    /// The reach of spans in ticks.
+    reach: i64,
+    windowing: Windowing,
+    keeps_extents: bool,
+}
+
+impl Pace {
+    fn new(per_tick: i128, reach: Option<i128>, windowing: Windowing, keeps_extents: bool) -> Self {
+        let reach = reach.map_or(i64::MAX, |reach| i64::try_from(reach.div_euclid(per_tick)).unwrap_or(i64::MAX));
+        Self { per_tick, reach, windowing, keeps_extents }
+    }
+
+    /// The window of a tick, and its ends in ticks: a time lies in the window if its tick lies between the first ticks at or after the ends.
+    fn window_of(&self, tick: i64) -> (Window, (i64, i64)) {
+        let tick_of =
+            |at: i128| i64::try_from(-(-at).div_euclid(self.per_tick)).unwrap_or(if at < 0 { i64::MIN } else { i64::MAX });
+        let window = self.windowing.window_of(Instant(i128::from(tick) * self.per_tick));
+        (window, (tick_of(window.start.0), tick_of(window.end.0)))
+    }
 }
 
 impl SeriesPartial {
@@ -658,24 +787,22 @@ impl SeriesPartial {
         self.close(keeps_extents);
         let mut checksum = Checksum::default();
         checksum.add(row);
-        self.open = Some(OpenWindow { window: windowing.window_of(Instant(at)), checksum, first: at, last: at });
+        self.open = Some(OpenWindow { window: windowing.window_of(Instant(at)), ticks: (0, 0), checksum, first: at, last: at });
     }
 
     /// Rows that all have a time, run by run: those that stay in the window and in the span of the rows before.
-    fn add_run(&mut self, ticks: &[i64], per_tick: i128, windowing: Windowing, keeps_extents: bool, sums: &[u128]) {
-        let reach = self.screen.time.reach().map_or(i64::MAX, |reach| i64::try_from(reach.div_euclid(per_tick)).unwrap_or(i64::MAX));
-        let tick_of = |at: i128| i64::try_from(-(-at).div_euclid(per_tick)).unwrap_or(if at < 0 { i64::MIN } else { i64::MAX });
+    fn add_run(&mut self, ticks: &[i64], pace: &Pace, sums: &[u128]) {
         self.screen.rows += ticks.len() as u64;
         let mut at = 0;
         while let Some(&tick) = ticks.get(at) {
-            // A time lies in the window if its tick lies between the first ticks at or after the ends.
-            let window = windowing.window_of(Instant(i128::from(tick) * per_tick));
-            let (start, end) = (tick_of(window.start.0), tick_of(window.end.0));
+            let known = self.open.as_ref().map(|open| (open.window, open.ticks)).filter(|(_, (start, end))| *start <= tick && tick < *end);
+            let is_known = known.is_some();
+            let (window, (start, end)) = known.unwrap_or_else(|| pace.window_of(tick));
             let (mut first, mut last, mut checksum) = (tick, tick, Checksum::default());
             for (tick, sum) in ticks[at..].iter().zip(&sums[at..]) {
                 // The first row makes the run, so every run takes a row.
                 let apart = tick.checked_sub(last).unwrap_or(i64::MAX).max(first.checked_sub(*tick).unwrap_or(i64::MAX));
-                if checksum.rows > 0 && (*tick < start || *tick >= end || apart > reach) {
+                if checksum.rows > 0 && (*tick < start || *tick >= end || apart > pace.reach) {
                     break;
                 }
                 first = first.min(*tick);
@@ -683,16 +810,28 @@ impl SeriesPartial {
                 checksum.add(*sum);
             }
             at += checksum.rows as usize;
-            let (first, last) = (i128::from(first) * per_tick, i128::from(last) * per_tick);
+            let (first, last) = (i128::from(first) * pace.per_tick, i128::from(last) * pace.per_tick);
             self.screen.time.add_span(TimeSpan { first, last, rows: checksum.rows });
-            if let Some(open) = self.open.as_mut().filter(|open| open.window == window) {
-                open.checksum.merge(checksum);
-                open.first = open.first.min(first);
-                open.last = open.last.max(last);
-            } else {
-                self.close(keeps_extents);
-                self.open = Some(OpenWindow { window, checksum, first, last });
+            match self.open.as_mut().filter(|open| is_known || open.window == window) {
+                Some(open) => {
+                    open.checksum.merge(checksum);
+                    open.first = open.first.min(first);
+                    open.last = open.last.max(last);
+                }
+                None => {
+                    self.close(pace.keeps_extents);
+                    self.open = Some(OpenWindow { window, ticks: (start, end), checksum, first, last });
+                }
             }
+        }
+    }
+
+    /// Rows that all have a time, and a number where there is a sequence.
+    fn add_rows(&mut self, ticks: &[i64], pace: &Pace, sums: &[u128], numbers: Option<&[i128]>) {
+        self.add_run(ticks, pace, sums);
+        for (tick, number) in ticks.iter().zip(numbers.unwrap_or_default()) {
+            self.screen.sequence.add(*number);
+            self.screen.clock.add(i128::from(*tick) * pace.per_tick, *number);
         }
     }
 
@@ -753,6 +892,9 @@ impl Partial {
             untold: Untold::default(),
             rung: 0,
             extent: None,
+            rising: Rising::default(),
+            recent: Vec::new(),
+            grouping: Grouping::default(),
         }
     }
 
@@ -771,9 +913,11 @@ impl Partial {
         let nameless = taken.any_of(&plan.identity).filter(|_| plan.keyed);
         let hashed = match &plan.repeats {
             None if plan.whole => plan.hasher.hash_rows(batch)?,
-            _ => plan.hasher.hash(batch, plan.whole)?,
+            // Nobody asks: sums of rows that were not read whole are not shown.
+            None => Hashed { keys: Vec::new(), rows: vec![0; batch.num_rows()], lost: Vec::new() },
+            Some(_) => plan.hasher.hash(batch, plan.whole)?,
         };
-        let sums = if plan.whole { &hashed.rows } else { &hashed.keys };
+        let sums = if hashed.rows.is_empty() { &hashed.keys } else { &hashed.rows };
         for (place, dropped) in &hashed.lost {
             self.lost[*place] += dropped;
         }
@@ -885,9 +1029,13 @@ impl Partial {
         let groups = plan.hasher.group(batch, &plan.series)?;
         let mut canonical: Option<(RecordBatch, Vec<ColumnEncoder>)> = None;
         let mut ids = Vec::with_capacity(groups.len());
-        let mut recent: Option<(u128, u32)> = None;
+        if self.recent.is_empty() {
+            self.recent = vec![(0, u32::MAX); RECENT_SERIES];
+        }
         for (row, group) in groups.into_iter().enumerate() {
-            if let Some((_, id)) = recent.filter(|(known, _)| *known == group) {
+            let slot = group as usize % RECENT_SERIES;
+            let (known, id) = self.recent[slot];
+            if known == group && id != u32::MAX {
                 ids.push(id);
                 continue;
             }
@@ -908,7 +1056,7 @@ impl Partial {
                 }
             };
             let id = u32::try_from(id).map_err(|_| DataFusionError::Execution("more than 2^32 series".to_string()))?;
-            recent = Some((group, id));
+            self.recent[slot] = (group, id);
             ids.push(id);
         }
         Ok(Some(ids))
@@ -939,15 +1087,49 @@ impl Partial {
             None => None,
         };
         let keeps_extents = plan.window.is_some();
-        if let (None, None, Some((ticks, per_tick)), Some(windowing), Some(series)) =
-            (&ids, &sequences, dense, windowing, self.series.first_mut())
-        {
-            series.add_run(ticks, per_tick, windowing, keeps_extents, sums);
+        let keys = match &plan.order {
+            Some(order) => order.numbers(&plan.hasher, batch)?,
+            None => None,
+        };
+        match &plan.order {
+            Some(_) if keys.is_none() => self.rising.lose(),
+            Some(order) if !order.by_series || ids.is_none() => self.rising.add(0, keys.as_deref().unwrap_or_default()),
+            _ => {}
+        }
+        let keys = keys.filter(|_| ids.is_some() && plan.order.as_ref().is_some_and(|order| order.by_series));
+        let dense_sequences: Option<Option<Vec<i128>>> = match &sequences {
+            None => Some(None),
+            Some(numbers) => numbers.iter().copied().collect::<Option<Vec<i128>>>().map(Some),
+        };
+        if let (Some((ticks, per_tick)), Some(windowing), Some(numbers), true) = (dense, windowing, dense_sequences, !self.series.is_empty()) {
+            let pace = Pace::new(per_tick, plan.reach, windowing, keeps_extents);
+            match &ids {
+                None => self.series[0].add_rows(ticks, &pace, sums, numbers.as_deref()),
+                Some(ids) => {
+                    self.grouping.sort(ids, self.series.len());
+                    let grouping = &self.grouping;
+                    let (ticks, sums) = (grouping.gather(ticks), grouping.gather(sums));
+                    let numbers = numbers.map(|numbers| grouping.gather(&numbers));
+                    let keys = keys.map(|keys| grouping.gather(&keys));
+                    for (id, rows) in grouping.ranges() {
+                        let numbers = numbers.as_ref().map(|numbers| &numbers[rows.clone()]);
+                        self.series[id].add_rows(&ticks[rows.clone()], &pace, &sums[rows.clone()], numbers);
+                        if let Some(keys) = &keys {
+                            self.rising.add(id, &keys[rows]);
+                        }
+                    }
+                }
+            }
             if let Some(algorithm) = plan.digest {
                 let times = times.map(Times::all);
-                self.add_digests(plan, batch, None, times.as_deref(), Some(windowing), algorithm)?;
+                self.add_digests(plan, batch, ids.as_deref(), times.as_deref(), Some(windowing), algorithm)?;
             }
             return Ok(());
+        }
+        if let (Some(ids), Some(keys)) = (&ids, &keys) {
+            for (id, key) in ids.iter().zip(keys) {
+                self.rising.add(*id as usize, &[*key]);
+            }
         }
         let times = times.map(Times::all);
         if let (None, None, None, Some(series)) = (&ids, &times, &sequences, self.series.first_mut()) {
@@ -1082,16 +1264,23 @@ impl Partial {
             widen(&mut self.extent, last);
         }
         let mut known: HashMap<Vec<u8>, usize> = self.series.iter().enumerate().map(|(at, series)| (series.bytes.clone(), at)).collect();
+        let mut places = Vec::with_capacity(other.series.len());
         for mut theirs in other.series {
             theirs.close(keeps_extents);
-            match known.get(&theirs.bytes).and_then(|at| self.series.get_mut(*at)) {
-                Some(mine) => mine.screen.merge(theirs.screen),
+            match known.get(&theirs.bytes).and_then(|at| Some((*at, self.series.get_mut(*at)?))) {
+                Some((at, mine)) => {
+                    places.push(at);
+                    mine.screen.merge(theirs.screen);
+                }
                 None => {
+                    places.push(self.series.len());
                     known.insert(theirs.bytes.clone(), self.series.len());
                     self.series.push(theirs);
                 }
             }
         }
+        let by_series = plan.order.as_ref().is_some_and(|order| order.by_series);
+        self.rising.merge(other.rising, |at| if by_series { places.get(at).copied().unwrap_or(at) } else { at });
         self.null_tags = match (self.null_tags.take(), other.null_tags) {
             (Some(mut mine), Some(theirs)) => {
                 mine.extend(theirs);

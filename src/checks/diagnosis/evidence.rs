@@ -9,33 +9,43 @@
 //! It runs only where there is something to explain, reads only the columns that the questions need, and holds what follows holes,
 //! differing rows, files and slices: never rows. Files are read one by one, so that each row is known to be of its file.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
+use arrow::array::BooleanArray;
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::{Field, Schema};
 use arrow::row::{RowConverter, SortField};
 use datafusion::error::DataFusionError;
 use datafusion::execution::TaskContext;
+use datafusion::physical_plan::ExecutionPlanProperties;
+use futures::TryStreamExt;
 
 use super::lateness::{LateRule, Spread};
 use crate::checks::continuity::Whose;
 use crate::checks::hashing::{SideHasher, Times};
-use crate::checks::reading::{Want, fold, scan};
+use crate::checks::reading::{Want, failed, fold, scan};
 use crate::checks::screen::whole_numbers;
-use crate::checks::sketch::ByHash;
+use crate::checks::sketch::{ByHash, Tags, tag_of};
 use crate::domain::{ColumnEncoder, Seed, Side};
 use crate::error::{Error, Result};
 use crate::findings::StageRecord;
 use crate::job::RunOptions;
 use crate::progress::Progress;
-use crate::staging::{Prepared, Shower};
+use crate::source::Opened;
+use crate::staging::{Conversion, Prepared, Shower};
 
 /// Files that are told apart at most; beyond, a side is read as a whole and its files are not judged.
 const MOST_FILES: usize = 512;
 /// Values of a column that make slices at most; a column with more is no place to look for a cause.
 const MOST_VALUES: usize = 256;
+
+/// Rows whose values are looked at before a side is read, to leave out columns with too many values.
+const PROBED_ROWS: usize = 32_768;
 
 /// What can be wrong with a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -228,7 +238,16 @@ pub(super) struct Content {
     pub(super) wrong: u8,
 }
 
-type Values = HashMap<Vec<u8>, (String, Tally)>;
+/// A value: how it sorts, how it is shown, and its rows.
+#[derive(Debug)]
+struct Value {
+    order: Vec<u8>,
+    shown: String,
+    tally: Tally,
+}
+
+/// The values of a column by their checksums.
+type Values = HashMap<u128, Value, ByHash>;
 /// The values of a column as they are shown, sorted, with their tallies.
 pub(super) type Shown = Vec<(String, Tally)>;
 
@@ -300,6 +319,8 @@ struct Reader {
     identity: Vec<usize>,
     sliced: Vec<usize>,
     tracks_of: Vec<Vec<usize>>,
+    /// The tags of the keys that are wrong; `None` where each key is looked up by value.
+    tags: Option<Arc<Tags>>,
 }
 
 impl Reader {
@@ -308,7 +329,7 @@ impl Reader {
             places: HashMap::default(),
             tracks: vec![TrackSeen::default(); self.questions.tracks.len()],
             file: FileSeen::default(),
-            slices: vec![Some(HashMap::new()); self.sliced.len()],
+            slices: self.sliced.iter().map(|_| Some(Values::default())).collect(),
             content: Vec::new(),
         }
     }
@@ -354,10 +375,67 @@ impl Reader {
         if keys.is_empty() {
             return Ok(vec![0; batch.num_rows()]);
         }
-        let columns = self.identity.iter().map(|&place| self.column(place, batch)).collect::<Result<Vec<_>, _>>()?;
+        let mut wrongs = vec![0; batch.num_rows()];
+        // Most rows are told off by the checksum of their key; the others are looked up by value.
+        let candidates: Vec<usize> = match &self.tags {
+            Some(tags) => {
+                let sums = self.hasher.hash(batch, false)?.keys;
+                (0..wrongs.len()).filter(|row| tags.contains(sums[*row])).collect()
+            }
+            None => (0..wrongs.len()).collect(),
+        };
+        if candidates.is_empty() {
+            return Ok(wrongs);
+        }
+        let picked = match candidates.len() == wrongs.len() {
+            true => batch.clone(),
+            false => {
+                let mut mask = vec![false; wrongs.len()];
+                candidates.iter().for_each(|row| mask[*row] = true);
+                filter_record_batch(batch, &BooleanArray::from(mask))?
+            }
+        };
+        let columns = self.identity.iter().map(|&place| self.column(place, &picked)).collect::<Result<Vec<_>, _>>()?;
         let fields = columns.iter().map(|column| SortField::new(column.data_type().clone())).collect();
         let rows = RowConverter::new(fields)?.convert_columns(&columns)?;
-        Ok(rows.iter().map(|row| keys.get(row.as_ref()).copied().unwrap_or(0)).collect())
+        for (row, bytes) in candidates.into_iter().zip(rows.iter()) {
+            wrongs[row] = keys.get(bytes.as_ref()).copied().unwrap_or(0);
+        }
+        Ok(wrongs)
+    }
+
+    /// Tallies the values of a column; false once there are too many.
+    fn tally(&self, place: usize, values: &mut Values, batch: &RecordBatch, wrongs: &[u8]) -> Result<bool, DataFusionError> {
+        let sums = self.hasher.group(batch, &[place])?;
+        let mut recent: Option<(u128, Tally)> = None;
+        let keep = |values: &mut Values, recent: Option<(u128, Tally)>| {
+            if let Some((sum, tally)) = recent
+                && let Some(value) = values.get_mut(&sum)
+            {
+                value.tally.merge(tally);
+            }
+        };
+        for (row, sum) in sums.into_iter().enumerate() {
+            if recent.as_ref().is_none_or(|(known, _)| *known != sum) {
+                keep(values, recent.take());
+                if !values.contains_key(&sum) {
+                    let column = self.column(place, &batch.slice(row, 1))?;
+                    let converter = RowConverter::new(vec![SortField::new(column.data_type().clone())])?;
+                    let order = converter.convert_columns(std::slice::from_ref(&column))?.row(0).as_ref().to_vec();
+                    let shown = self.shower.text(&self.names[place], &column, 0).unwrap_or_else(|| "NULL".to_string());
+                    values.insert(sum, Value { order, shown, tally: Tally::default() });
+                    if values.len() > MOST_VALUES {
+                        return Ok(false);
+                    }
+                }
+                recent = Some((sum, Tally::default()));
+            }
+            if let Some((_, tally)) = &mut recent {
+                tally.add(wrongs[row]);
+            }
+        }
+        keep(values, recent);
+        Ok(true)
     }
 
     fn add(&self, state: &mut State, batch: &RecordBatch) -> Result<(), DataFusionError> {
@@ -397,23 +475,7 @@ impl Reader {
         }
         for (slot, &place) in self.sliced.iter().enumerate() {
             let Some(values) = &mut state.slices[slot] else { continue };
-            let column = self.column(place, batch)?;
-            let plain =
-                RowConverter::new(vec![SortField::new(column.data_type().clone())])?.convert_columns(std::slice::from_ref(&column))?;
-            for (row, bytes) in plain.iter().enumerate() {
-                if let Some((_, tally)) = values.get_mut(bytes.as_ref()) {
-                    tally.add(wrongs[row]);
-                    continue;
-                }
-                let mut tally = Tally::default();
-                tally.add(wrongs[row]);
-                let shown = self.shower.text(&self.names[place], &column, row).unwrap_or_else(|| "NULL".to_string());
-                values.insert(bytes.as_ref().to_vec(), (shown, tally));
-                if values.len() > MOST_VALUES {
-                    break;
-                }
-            }
-            if values.len() > MOST_VALUES {
+            if !self.tally(place, values, batch, &wrongs)? {
                 state.slices[slot] = None;
             }
         }
@@ -436,12 +498,76 @@ fn merge_values(mine: &mut Option<Values>, theirs: Option<Values>) {
         *mine = None;
         return;
     };
-    for (bytes, (shown, tally)) in theirs {
-        known.entry(bytes).or_insert((shown, Tally::default())).1.merge(tally);
+    for (sum, value) in theirs {
+        match known.entry(sum) {
+            Entry::Occupied(mut mine) => mine.get_mut().tally.merge(value.tally),
+            Entry::Vacant(free) => {
+                free.insert(value);
+            }
+        }
     }
     if known.len() > MOST_VALUES {
         *mine = None;
     }
+}
+
+/// Leaves out columns that have too many values among the first rows of a side: they have too many in all, and reading them would be in vain.
+async fn probe(
+    prepared: &Prepared,
+    opened: &Opened,
+    options: &RunOptions,
+    seed: &Seed,
+    context: &Arc<TaskContext>,
+    sliced: &mut Vec<usize>,
+) -> Result<()> {
+    if sliced.is_empty() {
+        return Ok(());
+    }
+    let want = Want { columns: sliced.clone(), hashed: true, bounded: options.shortcuts.statistics, ..Want::default() };
+    let plan = scan(prepared, opened, &want).await?;
+    let hasher = SideHasher::new(opened.side, prepared, seed, &plan.schema());
+    let mut seen: Vec<HashSet<u128, ByHash>> = sliced.iter().map(|_| HashSet::default()).collect();
+    let mut rows = 0;
+    let failed = |error| failed(opened.side, error);
+    for partition in 0..plan.output_partitioning().partition_count() {
+        let mut stream = plan.execute(partition, context.clone()).map_err(failed)?;
+        while rows < PROBED_ROWS {
+            let Some(batch) = stream.try_next().await.map_err(failed)? else { break };
+            rows += batch.num_rows();
+            for (place, values) in sliced.iter().zip(&mut seen) {
+                values.extend(hasher.group(&batch, &[*place]).map_err(failed)?);
+            }
+        }
+        if rows >= PROBED_ROWS {
+            break;
+        }
+    }
+    let mut few = seen.iter().map(|values| values.len() <= MOST_VALUES);
+    sliced.retain(|_| few.next().unwrap_or(true));
+    Ok(())
+}
+
+/// The tags of keys in row format; `None` where keys are not hashed as the values that they are in the end.
+fn wrong_tags(prepared: &Prepared, side: Side, seed: &Seed, keys: &HashMap<Vec<u8>, u8>) -> Option<Tags> {
+    let identity = prepared.identity();
+    if identity.iter().any(|place| prepared.paired[*place].conversions.contains(&Conversion::Encoding)) {
+        return None;
+    }
+    let fields = identity.iter().map(|place| SortField::new(prepared.paired[*place].common.clone())).collect();
+    let converter = RowConverter::new(fields).ok()?;
+    let parser = converter.parser();
+    let columns = converter.convert_rows(keys.keys().map(|key| parser.parse(key))).ok()?;
+    let named = identity.iter().map(|place| &prepared.paired[*place]);
+    let schema: Schema = Schema::new(named.zip(&columns).map(|(c, array)| Field::new(&c.name, array.data_type().clone(), true)).collect::<Vec<_>>());
+    let batch = RecordBatch::try_new(Arc::new(schema.clone()), columns).ok()?;
+    // These are in their common types already.
+    let mut converted = prepared.clone();
+    for column in &mut converted.paired {
+        column.conversions = [Conversion::Cast, Conversion::Cast];
+        column.text = Vec::new();
+    }
+    let sums = SideHasher::new(side, &converted, seed, &schema).hash(&batch, false).ok()?.keys;
+    Some(Tags::new(sums.into_iter().map(tag_of)))
 }
 
 /// Reads the sides once more and answers the questions.
@@ -471,10 +597,12 @@ pub(super) async fn gather(
         if !questions.needs(opened.side) {
             continue;
         }
-        let sliced: Vec<usize> = match questions.slices[at] {
+        let mut sliced: Vec<usize> = match questions.slices[at] {
             true => (0..prepared.paired.len()).filter(|&place| can_slice(prepared, place)).collect(),
             false => Vec::new(),
         };
+        probe(prepared, opened, options, seed, context, &mut sliced).await?;
+        let tags = wrong_tags(prepared, opened.side, seed, &questions.keys[at]).map(Arc::new);
         let identity = if questions.keys[at].is_empty() { Vec::new() } else { prepared.identity() };
         let mut columns: Vec<usize> = prepared.time.into_iter().chain(prepared.sequence).chain(prepared.series.iter().copied()).collect();
         columns.extend(&identity);
@@ -497,7 +625,7 @@ pub(super) async fn gather(
                 Some(file) => opened.only(&|other| other == file).map_err(Error::engine("asking for evidence"))?,
                 None => opened.clone(),
             };
-            let want = Want { columns: columns.clone(), bounded: options.shortcuts.statistics, ..Want::default() };
+            let want = Want { columns: columns.clone(), hashed: true, bounded: options.shortcuts.statistics, ..Want::default() };
             let plan = scan(prepared, &one, &want).await?;
             let reader = Arc::new(Reader {
                 side: opened.side,
@@ -512,6 +640,7 @@ pub(super) async fn gather(
                 identity: identity.clone(),
                 sliced: sliced.clone(),
                 tracks_of: tracks_of.clone(),
+                tags: tags.clone(),
             });
             let own = reader.clone();
             let add = move |state: &mut State, batch: RecordBatch| {
@@ -553,10 +682,10 @@ pub(super) async fn gather(
         evidence.content[at].sort_unstable();
         for (place, values) in sliced.into_iter().zip(merged.into_iter().flatten()) {
             let Some(values) = values else { continue };
-            // By the bytes too: the text NULL and NULL itself are shown alike.
-            let mut listed: Vec<(Vec<u8>, (String, Tally))> = values.into_iter().collect();
-            listed.sort_by(|a, b| (&a.1.0, &a.0).cmp(&(&b.1.0, &b.0)));
-            evidence.slices[at].push((place, listed.into_iter().map(|(_, value)| value).collect()));
+            // By the order of values too: the text NULL and NULL itself are shown alike.
+            let mut listed: Vec<Value> = values.into_values().collect();
+            listed.sort_by(|a, b| (&a.shown, &a.order).cmp(&(&b.shown, &b.order)));
+            evidence.slices[at].push((place, listed.into_iter().map(|value| (value.shown, value.tally)).collect()));
         }
         stages.extend(cost);
     }
