@@ -5,7 +5,9 @@
 use std::fs;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt32Array};
+use arrow::array::{
+    ArrayRef, Float64Array, Int16Array, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt32Array, UInt64Array,
+};
 use arrow::compute::{concat_batches, take_record_batch};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
@@ -320,4 +322,82 @@ fn dictionaries_that_change_from_batch_to_batch_can_be_spilled() {
     }
     let run = case.verify(&["original.parquet", "original.parquet", "--key", "id", "--no-infer", "--memory", "16MiB", "--verify", "full"]);
     assert_eq!(run.verdict(), "pass");
+}
+
+/// Rows with a key in several forms: one number, a number within a series, two numbers (negative ones among them), a time within a series, text.
+fn keyed_rows(held: &[(i64, f64)]) -> RecordBatch {
+    let ids = held.iter().map(|(id, _)| *id);
+    let high = |id: i64| id / 16 - 700;
+    batch(vec![
+        ("id", Arc::new(Int64Array::from_iter_values(ids.clone())) as ArrayRef),
+        ("ts", Arc::new(TimestampMicrosecondArray::from_iter_values(ids.clone().map(|id| 1_700_000_000_000_000 + id * 1_000_000)))),
+        ("device", Arc::new(Int32Array::from_iter_values(ids.clone().map(|id| (id % 7) as i32)))),
+        ("seq", Arc::new(UInt64Array::from_iter_values(ids.clone().map(|id| (id / 7) as u64)))),
+        ("high", Arc::new(Int64Array::from_iter_values(ids.clone().map(high)))),
+        ("low", Arc::new(Int16Array::from_iter_values(ids.clone().map(|id| (id % 16 - 8) as i16)))),
+        ("name", Arc::new(StringArray::from_iter_values(ids.map(|id| format!("n{id}"))))),
+        ("value", Arc::new(Float64Array::from_iter_values(held.iter().map(|(id, added)| (id % 97) as f64 + added)))),
+    ])
+}
+
+#[test]
+fn keys_that_come_twice_are_found_in_every_form_and_order() {
+    const ROWS: i64 = 10_000;
+    let keys = ["id", "device,seq", "high,low", "device,ts", "name", "seq,device"];
+    let seeds = std::env::var("GAPLESS_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
+    for seed in 0..seeds {
+        let mut rng = StdRng::seed_from_u64(seed + 4_000);
+        let case = Case::new();
+        let hole = ROWS / 3..ROWS / 2;
+        let outside: Vec<(i64, f64)> = (0..ROWS).filter(|id| !hole.contains(id)).map(|id| (id, 0.0)).collect();
+        // Rising, with a few copies near and far, and in no order.
+        let mut copied = outside.clone();
+        for _ in 0..40 {
+            let (id, added) = copied[rng.random_range(0..copied.len())];
+            let at = if rng.random() { copied.len() } else { rng.random_range(0..copied.len()) };
+            copied.insert(at, (id, if rng.random_bool(0.3) { 0.5 } else { added }));
+        }
+        let mut mixed = copied.clone();
+        mixed.shuffle(&mut rng);
+        for (name, held) in [("outside", &outside), ("copied", &copied), ("mixed", &mixed)] {
+            case.parquet(&format!("{name}.parquet"), &keyed_rows(held));
+        }
+        let again: Vec<(i64, f64)> =
+            (hole.start - 20..hole.end + 20).map(|id| (id, if id == hole.start - 3 { 0.25 } else { 0.0 })).collect();
+        case.parquet("again.parquet", &keyed_rows(&again));
+        for key in keys {
+            let series = ["--series", "device"];
+            let of_series = key.contains("device");
+            for (sides, mode) in [
+                (&["copied.parquet"][..], &[][..]),
+                (&["mixed.parquet"], &[]),
+                (&["outside.parquet", "again.parquet"], &["--mode", "fill"]),
+                (&["mixed.parquet", "again.parquet"], &["--mode", "fill"]),
+                (&["copied.parquet", "copied.parquet"], &["--duplicates", "all"]),
+            ] {
+                let mut first: Option<(Vec<u8>, serde_json::Value)> = None;
+                for how in [&["--verify", "full"][..], &[], &["--threads", "3", "--memory", "16MiB"]] {
+                    let mut arguments = sides.to_vec();
+                    arguments.extend(["--key", key, "--time", "ts", "--cadence", "7s", "--no-infer", "--no-diagnosis"]);
+                    arguments.extend(mode.iter().chain(how));
+                    if of_series {
+                        arguments.extend(series);
+                    }
+                    let run = case.verify(&arguments);
+                    let bytes = fs::read(run.report.join("findings.parquet")).unwrap();
+                    let counts = run.stream()["counts"].clone();
+                    match &first {
+                        None => {
+                            assert!(run.count("duplicate_keys") > Some(20), "seed {seed}, {key}, {sides:?}: {counts}");
+                            first = Some((bytes, counts));
+                        }
+                        Some((findings, wanted)) => {
+                            assert_eq!(counts, *wanted, "seed {seed}, {key}, {sides:?}: {how:?}");
+                            assert!(bytes == *findings, "seed {seed}, {key}, {sides:?}: {how:?}: the findings differ");
+                        }
+                    }
+                }
+            }
+        }
+    }
 }

@@ -418,13 +418,14 @@ impl Reader {
         for (row, sum) in sums.into_iter().enumerate() {
             if recent.as_ref().is_none_or(|(known, _)| *known != sum) {
                 keep(values, recent.take());
-                if !values.contains_key(&sum) {
+                let known = values.len();
+                if let Entry::Vacant(free) = values.entry(sum) {
                     let column = self.column(place, &batch.slice(row, 1))?;
                     let converter = RowConverter::new(vec![SortField::new(column.data_type().clone())])?;
                     let order = converter.convert_columns(std::slice::from_ref(&column))?.row(0).as_ref().to_vec();
                     let shown = self.shower.text(&self.names[place], &column, 0).unwrap_or_else(|| "NULL".to_string());
-                    values.insert(sum, Value { order, shown, tally: Tally::default() });
-                    if values.len() > MOST_VALUES {
+                    free.insert(Value { order, shown, tally: Tally::default() });
+                    if known == MOST_VALUES {
                         return Ok(false);
                     }
                 }
