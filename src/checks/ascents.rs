@@ -65,9 +65,11 @@ impl KeyOrder {
             numbers = Some(match (numbers, array.data_type()) {
                 (None, DataType::UInt64) => array.as_primitive::<UInt64Type>().values().iter().map(|value| i128::from(*value)).collect(),
                 (None, _) => whole(&array)?.as_primitive::<Int64Type>().values().iter().map(|value| i128::from(*value)).collect(),
-                (Some(high), DataType::UInt64) => {
-                    high.iter().zip(array.as_primitive::<UInt64Type>().values()).map(|(high, low)| (high << 64) | i128::from(*low)).collect()
-                }
+                (Some(high), DataType::UInt64) => high
+                    .iter()
+                    .zip(array.as_primitive::<UInt64Type>().values())
+                    .map(|(high, low)| (high << 64) | i128::from(*low))
+                    .collect(),
                 // With its highest bit turned over a signed number sorts as an unsigned one.
                 (Some(high), _) => {
                     let array = whole(&array)?;

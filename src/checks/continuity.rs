@@ -371,8 +371,8 @@ fn expectations(
     facts: &mut Continuity,
 ) -> u64 {
     let counts = |series: Option<&SeriesScreen>| -> BTreeMap<i128, u64> {
-        let windows = series.into_iter().flat_map(|series| &series.windows);
-        windows.filter_map(|(start, sum)| start.map(|start| (start, sum.checksum.rows))).collect()
+        let windows = series.into_iter().flat_map(|series| series.windows.iter());
+        windows.filter_map(|(start, sum)| start.map(|start| (start, sum.rows))).collect()
     };
     let sides: Vec<(Side, BTreeMap<i128, u64>)> = held.iter().map(|(side, series)| (*side, counts(*series))).collect();
     let original = sides.iter().find(|(side, _)| *side == Side::Original).map(|(_, counts)| counts);
@@ -505,7 +505,7 @@ fn runs(measure: Measure<'_>, series: &SeriesScreen) -> Vec<Run> {
     match measure {
         Measure::Cadence(step) => cadence_runs(&series.time, step),
         Measure::Windows(windowing) => window_runs(windowing, series.window_extents.iter().map(|(s, e)| (*s, *e)).collect(), |start| {
-            series.windows.get(&Some(start)).map_or(0, |sum| sum.checksum.rows)
+            series.windows.get(Some(start)).rows
         }),
         Measure::None => {
             let rows = series.time.spans().iter().map(|span| span.rows).sum();
@@ -566,9 +566,7 @@ fn recovered_runs(measure: Measure<'_>, held: &[(Side, Option<&SeriesScreen>)]) 
                     *extent = (extent.0.min(*first), extent.1.max(*last));
                 }
             }
-            window_runs(windowing, extents, |start| {
-                both.iter().map(|series| series.windows.get(&Some(start)).map_or(0, |sum| sum.checksum.rows)).sum()
-            })
+            window_runs(windowing, extents, |start| both.iter().map(|series| series.windows.get(Some(start)).rows).sum())
         }
         Measure::None => Vec::new(),
     }
@@ -1102,8 +1100,12 @@ fn windows(prepared: &Prepared, screened: &mut Screened, keys: &BTreeSet<Vec<u8>
     let mut empty_listed = 0;
     if let Some(algorithm) = stream.digest {
         for side in &screened.sides {
-            let mut all: Vec<Vec<u8>> =
-                side.series.values().flat_map(|series| series.windows.values()).flat_map(|sum| sum.digests.iter().cloned()).collect();
+            let mut all: Vec<Vec<u8>> = side
+                .series
+                .values()
+                .filter_map(|series| series.digests.as_ref())
+                .flat_map(|digests| digests.windows.values().flatten().cloned())
+                .collect();
             facts.digests.push((side.side, digest_of_rows(algorithm, &mut all)));
         }
     }
@@ -1112,7 +1114,7 @@ fn windows(prepared: &Prepared, screened: &mut Screened, keys: &BTreeSet<Vec<u8>
         let mut label: Arc<str> = Arc::from("");
         for side in &screened.sides {
             if let Some(series) = side.series.get(key) {
-                starts.extend(series.windows.keys().copied());
+                starts.extend(series.windows.iter().map(|(start, _)| start));
                 label = Arc::from(series.label.as_str());
             }
         }
@@ -1128,9 +1130,10 @@ fn windows(prepared: &Prepared, screened: &mut Screened, keys: &BTreeSet<Vec<u8>
                 let at = side.side.index();
                 let late = side.series.get(key).and_then(|series| series.extra.as_ref());
                 lateness[at] = late.zip(*start).and_then(|(extra, start)| extra.lateness.get(&start).copied());
-                let sum = side.series.get_mut(key).and_then(|series| series.windows.get_mut(start));
-                let digest = stream.digest.zip(sum.as_ref().map(|sum| sum.digests.clone()));
-                let checksum = sum.map(|sum| sum.checksum).unwrap_or_default();
+                let series = side.series.get_mut(key);
+                let checksum = series.as_ref().map(|series| series.windows.get(*start)).unwrap_or_default();
+                let digests_here = series.and_then(|series| series.digests.as_mut()?.windows.remove(start));
+                let digest = stream.digest.zip(digests_here.filter(|_| checksum.rows > 0));
                 rows[at] = Some(checksum.rows);
                 // In a fill not every value is read.
                 checksums[at] = (stream.mode != Mode::Fill).then(|| checksum.to_hex());

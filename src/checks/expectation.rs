@@ -187,7 +187,7 @@ impl SeriesProfile {
             share > 0.0 && judged && outage.is_none_or(|(from, until)| window.end.0 <= from || until <= window.start.0)
         });
         let counts = healthy.map(|window| {
-            let rows = series.windows.get(&Some(window.start.0)).map_or(0, |sum| sum.checksum.rows);
+            let rows = series.windows.get(Some(window.start.0)).rows;
             (hour_of(windowing, window), rows)
         });
         Self { profile: Profile::learn(counts), windowing, rate: due.spec.false_alarms }

@@ -645,7 +645,8 @@ impl Look<'_> {
             Choice::Of { tags, near, within } => {
                 let near = near.as_ref().and_then(|near| self.near(opened, &near[opened.side.index()]));
                 let within = within.as_ref().filter(|_| self.options.shortcuts.statistics);
-                let near = near.or_else(|| within.and_then(|within| near_ranges(self.prepared, opened, within.place, &within.ranges, false)));
+                let near =
+                    near.or_else(|| within.and_then(|within| near_ranges(self.prepared, opened, within.place, &within.ranges, false)));
                 (Some(suspect(&self.shared, opened.side, self.seed, tags)), near)
             }
             Choice::All => (None, None),

@@ -32,6 +32,7 @@ mod sequences;
 mod settle;
 mod sketch;
 mod store;
+mod sums;
 mod suspect;
 mod untold;
 

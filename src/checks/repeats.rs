@@ -163,9 +163,8 @@ impl Search<'_> {
             let (_, stage) = fold("keys", opened.side, plan, self.context.clone(), self.progress, || (), add).await?;
             self.stages.push(stage);
         }
-        Arc::into_inner(maps).ok_or_else(|| {
-            crate::error::Error::engine("mapping keys")(DataFusionError::Internal("a reader is still running".to_string()))
-        })
+        Arc::into_inner(maps)
+            .ok_or_else(|| crate::error::Error::engine("mapping keys")(DataFusionError::Internal("a reader is still running".to_string())))
     }
 
     /// The key, and what says which rows lie inside the bounds.

@@ -37,6 +37,7 @@ use super::repeats::{Repeats, Sought};
 use super::rules::rules_of;
 use super::sequences::Counter;
 use super::sketch::{ByHash, tag_of};
+use super::sums::WindowSums;
 use super::untold::{Rows, Taken, Untold, UntoldColumns};
 use crate::domain::{
     Checksum, ColumnEncoder, Duration, ENCODING_VERSION, Instant, Mode, Seed, SequenceCoverage, Side, TimeCoverage, TimeSpan, Window,
@@ -120,7 +121,7 @@ impl SideScreen {
     /// The checksum over all of them.
     pub fn total(&self) -> Checksum {
         let mut total = Checksum::default();
-        self.series.values().flat_map(|series| series.windows.values()).for_each(|window| total.merge(window.checksum));
+        self.series.values().flat_map(|series| series.windows.iter()).for_each(|(_, sum)| total.merge(sum));
         total
     }
 }
@@ -139,8 +140,10 @@ pub struct SeriesScreen {
     pub(super) untold: BTreeMap<i128, (i128, u64)>,
     /// Rows inside whose sequence is NULL.
     pub null_sequences: u64,
-    /// By the start of the window; `None` holds the rows without a time.
-    pub windows: HashMap<Option<i128>, WindowSum>,
+    /// By the start of the window.
+    pub windows: WindowSums,
+    /// Row digests by the start of the window, if digests were asked for.
+    pub digests: Option<Box<Digests>>,
     /// The event times.
     pub time: TimeCoverage,
     /// First and last event time.
@@ -157,13 +160,11 @@ pub struct SeriesScreen {
     pub(super) extra: Option<Box<Extra>>,
 }
 
-/// Sum of the rows of one series in one window.
+/// The digests of the rows of one series, by the start of their window.
 #[derive(Debug, Clone, Default)]
-pub struct WindowSum {
-    /// Count and checksum.
-    pub checksum: Checksum,
-    /// Row digests, if digests were asked for.
-    pub digests: Vec<Vec<u8>>,
+pub struct Digests {
+    /// `None` holds those of rows without a time.
+    pub windows: HashMap<Option<i128>, Vec<Vec<u8>>>,
 }
 
 /// How a rule fared.
@@ -763,8 +764,7 @@ impl Pace {
 
     /// The window of a tick, and its ends in ticks: a time lies in the window if its tick lies between the first ticks at or after the ends.
     fn window_of(&self, tick: i64) -> (Window, (i64, i64)) {
-        let tick_of =
-            |at: i128| i64::try_from(-(-at).div_euclid(self.per_tick)).unwrap_or(if at < 0 { i64::MIN } else { i64::MAX });
+        let tick_of = |at: i128| i64::try_from(-(-at).div_euclid(self.per_tick)).unwrap_or(if at < 0 { i64::MIN } else { i64::MAX });
         let window = self.windowing.window_of(Instant(i128::from(tick) * self.per_tick));
         (window, (tick_of(window.start.0), tick_of(window.end.0)))
     }
@@ -838,11 +838,11 @@ impl SeriesPartial {
     fn close(&mut self, keeps_extents: bool) {
         let timeless = std::mem::take(&mut self.timeless);
         if timeless.rows > 0 {
-            self.screen.windows.entry(None).or_default().checksum.merge(timeless);
+            self.screen.windows.add(None, timeless);
         }
         let Some(open) = self.open.take() else { return };
         let start = open.window.start.0;
-        self.screen.windows.entry(Some(start)).or_default().checksum.merge(open.checksum);
+        self.screen.windows.add(Some(start), open.checksum);
         widen(&mut self.screen.extent, open.first);
         widen(&mut self.screen.extent, open.last);
         if keeps_extents {
@@ -1101,7 +1101,9 @@ impl Partial {
             None => Some(None),
             Some(numbers) => numbers.iter().copied().collect::<Option<Vec<i128>>>().map(Some),
         };
-        if let (Some((ticks, per_tick)), Some(windowing), Some(numbers), true) = (dense, windowing, dense_sequences, !self.series.is_empty()) {
+        if let (Some((ticks, per_tick)), Some(windowing), Some(numbers), true) =
+            (dense, windowing, dense_sequences, !self.series.is_empty())
+        {
             let pace = Pace::new(per_tick, plan.reach, windowing, keeps_extents);
             match &ids {
                 None => self.series[0].add_rows(ticks, &pace, sums, numbers.as_deref()),
@@ -1197,7 +1199,8 @@ impl Partial {
             let at = times.and_then(|times| times[row]);
             let start = at.zip(windowing).map(|(at, windowing)| windowing.window_of(Instant(at)).start.0);
             if let Some(series) = self.series.get_mut(ids.map_or(0, |ids| ids[row] as usize)) {
-                series.screen.windows.entry(start).or_default().digests.push(super::digests::digest(algorithm, &encoded));
+                let digests = series.screen.digests.get_or_insert_default();
+                digests.windows.entry(start).or_default().push(super::digests::digest(algorithm, &encoded));
             }
         }
         Ok(())
@@ -1330,7 +1333,8 @@ impl SeriesScreen {
             null_times: 0,
             untold: BTreeMap::new(),
             null_sequences: 0,
-            windows: HashMap::new(),
+            windows: WindowSums::default(),
+            digests: None,
             time: TimeCoverage::new(reach),
             extent: None,
             window_extents: HashMap::new(),
@@ -1342,12 +1346,13 @@ impl SeriesScreen {
     }
 
     fn coarsen(&mut self, windowing: Windowing) {
-        let mut coarse: HashMap<Option<i128>, WindowSum> = HashMap::new();
-        for (start, sum) in self.windows.drain() {
-            let start = start.map(|start| windowing.window_of(Instant(start)).start.0);
-            coarse.entry(start).or_default().merge(sum);
+        self.windows.coarsen(|start| windowing.window_of(Instant(start)).start.0);
+        if let Some(digests) = &mut self.digests {
+            for (start, more) in std::mem::take(&mut digests.windows) {
+                let start = start.map(|start| windowing.window_of(Instant(start)).start.0);
+                digests.windows.entry(start).or_default().extend(more);
+            }
         }
-        self.windows = coarse;
     }
 
     fn merge(&mut self, other: Self) {
@@ -1358,6 +1363,7 @@ impl SeriesScreen {
             untold,
             null_sequences,
             windows,
+            digests,
             time,
             extent,
             window_extents,
@@ -1373,8 +1379,12 @@ impl SeriesScreen {
             *mine = (mine.0.max(last), mine.1 + rows);
         }
         self.null_sequences += null_sequences;
-        for (start, sum) in windows {
-            self.windows.entry(start).or_default().merge(sum);
+        self.windows.merge(windows);
+        if let Some(theirs) = digests {
+            let mine = self.digests.get_or_insert_default();
+            for (start, more) in theirs.windows {
+                mine.windows.entry(start).or_default().extend(more);
+            }
         }
         self.time.merge(time);
         if let Some((first, last)) = extent {
@@ -1393,13 +1403,6 @@ impl SeriesScreen {
                 None => self.extra = Some(theirs),
             }
         }
-    }
-}
-
-impl WindowSum {
-    fn merge(&mut self, other: Self) {
-        self.checksum.merge(other.checksum);
-        self.digests.extend(other.digests);
     }
 }
 
@@ -1449,6 +1452,7 @@ fn finish(prepared: &Prepared, mut partials: Vec<Partial>) -> Screened {
             if let (None, Some(windowing)) = (stream.window, windowing) {
                 series.screen.coarsen(windowing);
             }
+            series.screen.windows.settle();
         }
         for tally in &mut partial.rules {
             tally.violating.sort();

@@ -6,7 +6,8 @@ use std::fs;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, Float64Array, Int16Array, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt32Array, UInt64Array,
+    ArrayRef, Float64Array, Int16Array, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt32Array,
+    UInt64Array,
 };
 use arrow::compute::{concat_batches, take_record_batch};
 use parquet::basic::{Compression, ZstdLevel};

@@ -14,11 +14,11 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
-use arrow::datatypes::DataType;
-use arrow::record_batch::RecordBatch;
 use arrow::array::BooleanArray;
 use arrow::compute::filter_record_batch;
+use arrow::datatypes::DataType;
 use arrow::datatypes::{Field, Schema};
+use arrow::record_batch::RecordBatch;
 use arrow::row::{RowConverter, SortField};
 use datafusion::error::DataFusionError;
 use datafusion::execution::TaskContext;
@@ -559,7 +559,8 @@ fn wrong_tags(prepared: &Prepared, side: Side, seed: &Seed, keys: &HashMap<Vec<u
     let parser = converter.parser();
     let columns = converter.convert_rows(keys.keys().map(|key| parser.parse(key))).ok()?;
     let named = identity.iter().map(|place| &prepared.paired[*place]);
-    let schema: Schema = Schema::new(named.zip(&columns).map(|(c, array)| Field::new(&c.name, array.data_type().clone(), true)).collect::<Vec<_>>());
+    let schema: Schema =
+        Schema::new(named.zip(&columns).map(|(c, array)| Field::new(&c.name, array.data_type().clone(), true)).collect::<Vec<_>>());
     let batch = RecordBatch::try_new(Arc::new(schema.clone()), columns).ok()?;
     // These are in their common types already.
     let mut converted = prepared.clone();
