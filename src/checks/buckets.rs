@@ -82,6 +82,9 @@ pub(super) struct Peeled {
     pub(super) equal: usize,
 }
 
+/// Into how many places of one width single positions are sorted at most.
+const MOST_PLACES: i128 = 1 << 16;
+
 /// A set of buckets.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Places {
@@ -90,11 +93,19 @@ pub(super) struct Places {
 }
 
 impl Places {
-    /// Single positions of rows of a side, and how many rows each.
+    /// Places that hold the rows of a side at some positions: as narrow as [`MOST_PLACES`] of them can be.
     pub(super) fn of(rows: impl Iterator<Item = (Position, u32)>, side: Side) -> Self {
+        let mut rows: Vec<(Position, u32)> = rows.collect();
+        rows.sort_unstable();
+        let first = rows.iter().find_map(|(position, _)| *position).unwrap_or(0);
+        let last = rows.last().and_then(|(position, _)| *position).unwrap_or(first);
         let mut places = Self::default();
-        for (position, copies) in rows {
-            places.ids.entry(position).or_default()[side.index()] += u64::from(copies);
+        while (i128::from(last) >> places.shift) - (i128::from(first) >> places.shift) >= MOST_PLACES {
+            places.shift += 1;
+        }
+        for near in rows.chunk_by(|a, b| a.0.map(|at| at >> places.shift) == b.0.map(|at| at >> places.shift)) {
+            let copies = near.iter().map(|(_, copies)| u64::from(*copies)).sum::<u64>();
+            places.ids.entry(near[0].0.map(|at| at >> places.shift)).or_default()[side.index()] += copies;
         }
         places
     }

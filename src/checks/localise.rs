@@ -214,8 +214,8 @@ impl Look<'_> {
         others: &mut TagSet,
         found: &mut Localised,
     ) -> Result<()> {
-        // The smaller side is as good as the other.
-        let [original, backfill] = [0, 1].map(|at| self.prepared.sides.get(at).map_or(0, Opened::bytes));
+        // One side is as good as the other, so the one that is decoded faster.
+        let [original, backfill] = [0, 1].map(|at| self.prepared.sides.get(at).map_or(0, Opened::cost));
         let counted = if backfill < original { Side::Backfill } else { Side::Original };
         let mut keys: HashMap<u64, LeftKey, ByHash> = HashMap::default();
         for left in list {
@@ -231,10 +231,17 @@ impl Look<'_> {
             }
         }
         let tags = Arc::new(Tags::new(keys.keys().copied()));
-        let counts = self.count(counted, &tags).await?;
+        // Keys that only the other side has left over: if the counted side holds them, they are copies of what it holds.
+        let foreign: TagSet =
+            keys.iter().filter(|(_, key)| key.rows[counted.index()] == 0 && key.held == key.rows).map(|(tag, _)| *tag).collect();
+        let Counts { rows: counts, whole } = match foreign.is_empty() {
+            true => Counts { rows: self.count(counted, &tags).await?, whole: None },
+            // So one pass counts all of them, and keeps the rows of these.
+            false => self.count_whole(counted, &tags, foreign).await?,
+        };
         let (mut one_sided, mut differing, mut copied) = (TagSet::default(), TagSet::default(), TagSet::default());
         let (mut one_sided_unheld, mut differing_unheld) = (TagSet::default(), TagSet::default());
-        let mut copied_rows = 0;
+        let (mut copied_rows, mut kept) = (0, TagSet::default());
         for (tag, key) in &keys {
             let rows = counts.get(tag).copied().unwrap_or(0);
             let further = rows.checked_sub(key.rows[counted.index()]);
@@ -244,6 +251,7 @@ impl Look<'_> {
                 (Some(0), true) => one_sided_unheld.insert(*tag),
                 (Some(0), false) if key.held == key.rows => differing.insert(*tag),
                 (Some(0), false) => differing_unheld.insert(*tag),
+                (Some(1..), true) if whole.is_some() && key.rows[counted.index()] == 0 && key.held == key.rows => kept.insert(*tag),
                 (Some(1..), true) if key.held[other] == key.rows[other] => {
                     copied_rows += u64::from(rows);
                     copied.insert(*tag)
@@ -257,7 +265,7 @@ impl Look<'_> {
         }
         let columns = key_columns(self.prepared);
         let mut keys_alone = self.store(one_sided.len() as u64, columns.len());
-        let mut rows_whole = self.store((differing.len() + copied.len()) as u64 * 2, self.prepared.paired.len());
+        let mut rows_whole = self.store((differing.len() + copied.len() + kept.len()) as u64 * 2, self.prepared.paired.len());
         for held in held {
             if let Some((batch, keys)) = held.of(&one_sided)? {
                 keys_alone.push(held.side, batch.project(&columns).map_err(|e| engine(e.into()))?, &keys)?;
@@ -266,15 +274,21 @@ impl Look<'_> {
                 rows_whole.push(held.side, batch, &keys)?;
             }
             // On the side that was counted they are among the rows that are fetched.
-            if held.side != counted
-                && let Some((batch, keys)) = held.of(&copied)?
-            {
-                rows_whole.push(held.side, batch, &keys)?;
+            for copied in [&copied, &kept] {
+                if held.side != counted
+                    && let Some((batch, keys)) = held.of(copied)?
+                {
+                    rows_whole.push(held.side, batch, &keys)?;
+                }
             }
         }
         self.settle_store(screened, &columns, keys_alone, found)?;
+        if !kept.is_empty() {
+            self.add_copied(list, counted, &kept, whole.unwrap_or_default(), &mut rows_whole)?;
+        }
         if !copied.is_empty() {
-            self.fetch_copied(list, counted, &copied, &mut rows_whole).await?;
+            let fetched = self.fetch_copied(counted, &copied).await?;
+            self.add_copied(list, counted, &copied, fetched, &mut rows_whole)?;
         }
         self.settle_store(screened, &self.all_columns(), rows_whole, found)?;
         for (unheld, columns) in [(one_sided_unheld, columns), (differing_unheld, self.all_columns())] {
@@ -294,13 +308,9 @@ impl Look<'_> {
         Ok(())
     }
 
-    /// Fetches the rows of keys of which one side holds more: all that the counted side holds. The other side holds the same, less what
-    /// the counted side has too many, and more what is in the store already.
-    async fn fetch_copied(&mut self, list: &[Left], counted: Side, copied: &TagSet, store: &mut Store) -> Result<()> {
-        let [Some(opened), Some(other)] = [counted, counted.other()].map(|side| self.prepared.sides.get(side.index())) else {
-            return Ok(());
-        };
-        let other_types = other.schema.clone();
+    /// Fetches the rows of keys of which one side holds more: all that the counted side holds.
+    async fn fetch_copied(&mut self, counted: Side, copied: &TagSet) -> Result<Vec<(RecordBatch, Hashed)>> {
+        let Some(opened) = self.prepared.side(counted) else { return Ok(Vec::new()) };
         self.stage("fetching copies of");
         let choice = Choice::of(Arc::new(Tags::new(copied.iter().copied())));
         let plan = self.fetch_plan(opened, &self.all_columns(), &choice).await?;
@@ -317,26 +327,90 @@ impl Look<'_> {
         };
         let (parts, stage) = fold("rows", counted, plan, self.context.clone(), self.progress, Vec::new, add).await?;
         self.stages.push(stage);
+        Ok(parts.into_iter().flatten().collect())
+    }
+
+    /// Adds rows of keys of which one side holds more. The other side holds the same rows, less what
+    /// the counted side has too many, and more what is in the store already.
+    fn add_copied(
+        &self,
+        list: &[Left],
+        counted: Side,
+        copied: &TagSet,
+        fetched: Vec<(RecordBatch, Hashed)>,
+        store: &mut Store,
+    ) -> Result<()> {
+        let Some(other_types) = self.prepared.side(counted.other()).map(|other| other.schema.clone()) else { return Ok(()) };
         let mut too_many = wanted_rows(list.iter().filter(|left| copied.contains(&left.tag())));
         let too_many = &mut too_many[counted.index()];
-        for (batch, hashed) in parts.into_iter().flatten() {
+        for (batch, hashed) in fetched {
+            let among: Vec<bool> = hashed.keys.iter().map(|key| copied.contains(&tag_of(*key))).collect();
             let alike: BooleanArray = hashed
                 .rows
                 .iter()
-                .map(|row| match too_many.get_mut(row) {
+                .zip(&among)
+                .map(|(row, among)| match too_many.get_mut(row) {
                     Some(copies) if *copies > 0 => {
                         *copies -= 1;
                         Some(false)
                     }
-                    _ => Some(true),
+                    _ => Some(*among),
                 })
                 .collect();
-            let keys: Vec<u128> = hashed.keys.iter().zip(alike.values()).filter(|(_, alike)| *alike).map(|(key, _)| *key).collect();
+            let keys_of = |mask: &BooleanArray| -> Vec<u128> {
+                hashed.keys.iter().zip(mask.values()).filter(|(_, chosen)| *chosen).map(|(key, _)| *key).collect()
+            };
+            let among = BooleanArray::from(among);
             let others = filter_record_batch(&batch, &alike).map_err(|e| engine(e.into()))?;
-            store.push(counted.other(), plain(&others, &other_types).map_err(engine)?, &keys)?;
-            store.push(counted, batch, &hashed.keys)?;
+            store.push(counted.other(), plain(&others, &other_types).map_err(engine)?, &keys_of(&alike))?;
+            store.push(counted, filter_record_batch(&batch, &among).map_err(|e| engine(e.into()))?, &keys_of(&among))?;
         }
         Ok(())
+    }
+
+    /// How many rows a side holds of each tagged key, and whole the rows of some of them, unless they are too many.
+    async fn count_whole(&mut self, side: Side, tags: &Arc<Tags>, wanted: TagSet) -> Result<Counts> {
+        let mut counts = Counts { rows: HashMap::default(), whole: Some(Vec::new()) };
+        let Some(opened) = self.prepared.side(side) else { return Ok(counts) };
+        self.stage("looking for copies in");
+        let plan = self.fetch_plan(opened, &self.all_columns(), &Choice::of(tags.clone())).await?;
+        let hasher = SideHasher::new(side, self.prepared, self.seed, &plan.schema());
+        let types = opened.schema.clone();
+        let wanted = Tags::new(wanted);
+        let (wanted, room, held_bytes) = (Arc::new(wanted), self.options.memory_bytes / 8, Arc::new(AtomicU64::new(0)));
+        let all_held = held_bytes.clone();
+        let add = move |state: &mut (HashMap<u64, u32, ByHash>, Vec<(RecordBatch, Hashed)>), batch: RecordBatch| {
+            let batch = hasher.inside(&batch)?.unwrap_or(batch);
+            let keys = hasher.hash(&batch, false)?.keys;
+            for key in &keys {
+                let rows = state.0.entry(tag_of(*key)).or_default();
+                *rows = rows.saturating_add(1);
+            }
+            if held_bytes.load(Ordering::Relaxed) > room {
+                state.1 = Vec::new();
+            } else if let Some((batch, _)) = chosen(&batch, &keys, &wanted)? {
+                let batch = plain(&batch, &types)?;
+                let hashed = hasher.hash(&batch, true)?;
+                held_bytes.fetch_add(bytes_of(&batch) + 32 * batch.num_rows() as u64, Ordering::Relaxed);
+                state.1.push((batch, hashed));
+            }
+            Ok::<_, DataFusionError>(())
+        };
+        let (parts, stage) = fold("copies", side, plan, self.context.clone(), self.progress, Default::default, add).await?;
+        self.stages.push(stage);
+        for (rows, whole) in parts {
+            for (tag, rows) in rows {
+                let all = counts.rows.entry(tag).or_default();
+                *all = all.saturating_add(rows);
+            }
+            if let Some(all) = &mut counts.whole {
+                all.extend(whole);
+            }
+        }
+        if all_held.load(Ordering::Relaxed) > room {
+            counts.whole = None;
+        }
+        Ok(counts)
     }
 
     /// How many rows a side holds of each tagged key.
@@ -720,6 +794,12 @@ fn shown_alike(a: Option<DataType>, b: Option<DataType>) -> bool {
 
 fn engine(error: DataFusionError) -> Error {
     Error::engine("settling what differs")(error)
+}
+
+/// How many rows a side holds of each key by its tag, and some of them whole; `None` where these are too many.
+struct Counts {
+    rows: HashMap<u64, u32, ByHash>,
+    whole: Option<Vec<(RecordBatch, Hashed)>>,
 }
 
 /// What one reader of the counting pass has seen.

@@ -153,6 +153,11 @@ impl Opened {
         self.files.iter().map(|file| file.bytes).sum()
     }
 
+    /// What reading all of it costs, to be held against another side's: by what must be decompressed, and how, or else by size.
+    pub fn cost(&self) -> u64 {
+        self.row_groups.as_ref().map_or_else(|| self.bytes(), |groups| groups.cost)
+    }
+
     /// Rows that must come out of a scan of everything, where the files state them and nothing filters.
     pub fn rows_by_metadata(&self) -> Option<u64> {
         self.rows_hint.filter(|_| self.format == Format::Parquet && !self.filtered)
