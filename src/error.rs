@@ -174,36 +174,94 @@ pub fn nearest(wanted: &str, known: impl IntoIterator<Item = impl AsRef<str>>) -
     format!("there are: {}", shown.join(", "))
 }
 
-/// The text without passwords and tokens: what stands before the `@` of a URL, and the values of parameters that are
-/// secrets by their names.
+/// Words that say of what stands behind them that it is a secret, also as the end of a longer word: `aws_secret_access_key=…`.
+const SECRETS: [&str; 14] = [
+    "password",
+    "passwd",
+    "pwd",
+    "token",
+    "secret",
+    "access_key",
+    "accesskey",
+    "accountkey",
+    "signature",
+    "sig",
+    "apikey",
+    "api_key",
+    "credential",
+    "sas",
+];
+
+/// The text without passwords and tokens: what stands before the `@` of a URL, what follows `Bearer`, and the values of parameters and
+/// fields that are secrets by their names.
 pub fn redacted(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("://") {
         out.push_str(before);
         out.push_str("://");
-        let end = after.find(|c: char| c.is_whitespace() || "'\"`/?#".contains(c)).unwrap_or(after.len());
-        let (authority, tail) = after.split_at(end);
-        match authority.rsplit_once('@') {
-            Some((_, host)) => {
-                out.push_str("***@");
-                out.push_str(host);
+        let word = &after[..after.find(|c: char| c.is_whitespace() || "'\"`<>".contains(c)).unwrap_or(after.len())];
+        let end = word.find(['/', '?', '#']).unwrap_or(word.len());
+        // A password may hold what ends an authority; a port may not hold what is no digit.
+        let spills = word[..end].split_once(':').is_some_and(|(_, port)| !port.is_empty() && !port.chars().all(|c| c.is_ascii_digit()));
+        let authority = if spills { word } else { &word[..end] };
+        match authority.rfind('@') {
+            Some(at) => {
+                out.push_str("***");
+                rest = &after[at..];
             }
-            None => out.push_str(authority),
+            None => {
+                out.push_str(&word[..end]);
+                rest = &after[end..];
+            }
         }
-        rest = tail;
     }
     out.push_str(rest);
-    for name in ["password=", "token=", "secret=", "access_key=", "signature=", "sig=", "apikey=", "api_key="] {
+    for name in SECRETS {
         let mut from = 0;
-        while let Some(at) = out.get(from..).and_then(|tail| tail.to_ascii_lowercase().find(name)) {
-            let start = from + at + name.len();
-            let end = out[start..].find(|c: char| c.is_whitespace() || "&'\"`".contains(c)).map_or(out.len(), |end| start + end);
-            out.replace_range(start..end, "***");
-            from = start + 3;
+        while let Some(at) = find_word(&out, from, name) {
+            from = at + name.len();
+            if let Some((start, end)) = value_after(&out, from) {
+                out.replace_range(start..end, "***");
+                from = start + 3;
+            }
         }
     }
+    let mut from = 0;
+    while let Some(at) = find_word(&out, from, "bearer ") {
+        let start = at + "bearer ".len();
+        let end = out[start..].find(|c: char| c.is_whitespace() || "'\"`,".contains(c)).map_or(out.len(), |end| start + end);
+        out.replace_range(start..end, "***");
+        from = start + 3;
+    }
     out
+}
+
+/// Where a word of small ASCII letters stands, in whatever case.
+fn find_word(text: &str, from: usize, word: &str) -> Option<usize> {
+    // Lower case of ASCII keeps every byte at its place.
+    text.get(from..)?.to_ascii_lowercase().find(word).map(|at| from + at)
+}
+
+/// The value behind the name that ends there: `=value`, ` = "value"`, `": "value"`.
+fn value_after(text: &str, from: usize) -> Option<(usize, usize)> {
+    let quoted_name = text[from..].starts_with(['"', '\'']);
+    let rest = text[from..].trim_start_matches(['"', '\'']).trim_start();
+    let rest = match rest.chars().next()? {
+        '=' => &rest[1..],
+        ':' if quoted_name => &rest[1..],
+        _ => return None,
+    };
+    let rest = rest.trim_start_matches([' ', '\t']);
+    let quote = rest.chars().next().filter(|c| ['"', '\''].contains(c));
+    let value = rest.strip_prefix(['"', '\'']).unwrap_or(rest);
+    let start = text.len() - value.len();
+    let length = match quote {
+        Some(quote) => value.find(quote),
+        None => value.find(|c: char| c.is_whitespace() || "&'\"`,;)}".contains(c)),
+    };
+    let end = start + length.unwrap_or(value.len());
+    (end > start).then_some((start, end))
 }
 
 #[cfg(test)]
@@ -217,6 +275,17 @@ mod tests {
             ("'postgres://u:p@w@host/db' and https://x/?Token=abc&y=1", "'postgres://***@host/db' and https://x/?Token=***&y=1"),
             ("file:///data/a@b/c.csv", "file:///data/a@b/c.csv"),
             ("nothing", "nothing"),
+            ("s3://key:hun/ter2@bucket/orders/ and a@b", "s3://***@bucket/orders/ and a@b"),
+            ("http://host:8080/a@b/c", "http://host:8080/a@b/c"),
+            ("<a href=\"https://u:p@h/x\">", "<a href=\"https://***@h/x\">"),
+            ("postgres://u:p@h/db?sslmode=require&password=p2", "postgres://***@h/db?sslmode=require&password=***"),
+            ("X-Amz-Credential=AKIA&X-Amz-Signature=abc&X-Amz-Date=1", "X-Amz-Credential=***&X-Amz-Signature=***&X-Amz-Date=1"),
+            ("3 | password = \"hunter 2\"\n  | ^^^", "3 | password = \"***\"\n  | ^^^"),
+            ("{\"aws_secret_access_key\": \"hunter2\", \"x\": 1}", "{\"aws_secret_access_key\": \"***\", \"x\": 1}"),
+            ("AccountKey=abc==;EndpointSuffix=x", "AccountKey=***;EndpointSuffix=x"),
+            ("Authorization: Bearer abc.def", "Authorization: Bearer ***"),
+            ("unexpected token: 'x' is not known", "unexpected token: 'x' is not known"),
+            ("password=", "password="),
         ] {
             assert_eq!(redacted(text), shown);
         }

@@ -332,7 +332,7 @@ fn violations(input: &RelationInput<'_>) -> Result<RecordBatch, ArrowError> {
                     keys.push(Some(sample.key.clone()));
                     times.push(sample.time.map(Instant));
                     windows.push(sample.time.and_then(|at| input.screened.windowing.map(|w| w.window_of(Instant(at)))));
-                    expressions.push(Some(rule.assert.clone()));
+                    expressions.push(Some(crate::error::redacted(&rule.assert)));
                 }
             }
         }

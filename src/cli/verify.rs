@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::arguments::{StreamArgs, default_memory, memory};
 use super::outputs::{Outputs, file_of};
-use super::{fail, runtime, threads};
+use super::{fail, runtime, say, threads};
 use crate::domain::{Duration, Tolerance};
 use crate::error::{Error, Result, redacted};
 use crate::gate;
@@ -232,10 +232,15 @@ fn prepared(args: Args, typed: &[String]) -> Result<Ready> {
     Ok(Ready { job, options, as_run, baseline: known, outputs, progress: !no_progress && !quiet })
 }
 
-fn say(line: &str) {
-    let mut line = crate::report::plain_lines(line);
-    line.push('\n');
-    let _ = std::io::Write::write_all(&mut std::io::stderr().lock(), line.as_bytes());
+/// Every text of a value without its secrets: a password may stand in a filter or a rule as well as in a path.
+fn without_secrets(value: serde_json::Value) -> serde_json::Value {
+    use serde_json::Value;
+    match value {
+        Value::String(text) => Value::String(redacted(&text)),
+        Value::Array(items) => items.into_iter().map(without_secrets).collect(),
+        Value::Object(object) => object.into_iter().map(|(name, value)| (name, without_secrets(value))).collect(),
+        other => other,
+    }
 }
 
 /// The job as it is run, for the report. Options of the sides that could hold data (filters) are kept: they are the
@@ -243,7 +248,7 @@ fn say(line: &str) {
 fn as_run(job: &Job, options: &RunOptions, path: Option<&std::path::Path>, typed: &[String]) -> serde_json::Value {
     let side = |spec: &crate::job::SideSpec| {
         json!({
-            "path": redacted(&spec.path),
+            "path": spec.path,
             "format": spec.format.map(|format| format.as_str()),
             "delimiter": char::from(spec.delimiter).to_string(),
             "header": spec.header,
@@ -332,11 +337,11 @@ fn as_run(job: &Job, options: &RunOptions, path: Option<&std::path::Path>, typed
             })).collect::<Vec<_>>(),
             "duplicates": format!("{duplicates:?}").to_lowercase(),
             "digest": digest.map(|algorithm| algorithm.as_str()),
-            "manifests": manifests.iter().map(|manifest| redacted(&manifest.path)).collect::<Vec<_>>(),
+            "manifests": manifests.iter().map(|manifest| manifest.path.as_str()).collect::<Vec<_>>(),
         })
     };
-    json!({
-        "command": typed.iter().map(|word| redacted(word)).collect::<Vec<_>>(),
+    without_secrets(json!({
+        "command": typed,
         "job": path.map(|path| path.display().to_string()),
         "streams": job.streams.iter().map(stream).collect::<Vec<_>>(),
         "infer": options.infer,
@@ -347,7 +352,7 @@ fn as_run(job: &Job, options: &RunOptions, path: Option<&std::path::Path>, typed
         "shortcuts": { "identical_files": options.shortcuts.identical_files, "statistics": options.shortcuts.statistics },
         "max_findings": options.max_findings,
         "fail_on": match options.fail_on { FailOn::Error => "error", FailOn::Warn => "warn", FailOn::Never => "never" },
-    })
+    }))
 }
 
 impl Ready {

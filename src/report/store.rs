@@ -30,6 +30,12 @@ pub struct StoredRun {
 pub fn prepare(directory: &Path) -> Result<()> {
     let wrong = |problem: String, help: &str| Error::Report { path: directory.display().to_string(), problem, help: help.to_string() };
     let elsewhere = "choose another directory with --report";
+    if directory.to_string_lossy().contains("://") {
+        return Err(wrong(
+            "is a URL, and reports are written to local directories".to_string(),
+            "name a directory, and copy it afterwards",
+        ));
+    }
     if directory.exists() {
         if !directory.is_dir() {
             return Err(wrong("is a file".to_string(), elsewhere));
