@@ -45,7 +45,8 @@ pub(super) struct Args {
     /// Show which findings are new, gone and still there, held against another run
     #[arg(long, value_name = "OTHER", conflicts_with_all = ["output", "prune", "format"])]
     against: Option<String>,
-    /// Remove runs that are older than --keep. The latest run and one that is being written always stay
+    /// Remove runs that are older than --keep. The latest run, the run of each job that `--baseline last` goes by, and one that is being
+    /// written always stay
     #[arg(long, requires = "keep", conflicts_with_all = ["output", "format"])]
     prune: bool,
     /// How long runs are kept, from their start, such as 90d

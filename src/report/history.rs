@@ -252,8 +252,7 @@ impl Baseline {
             let mut chosen = None;
             for run in runs(report)?.into_iter().rev() {
                 let Ok(summary) = read_summary(&run.directory) else { continue };
-                let turned_away = summary["baseline"].is_string() && summary["exit_code"] != 0;
-                if summary["schema_version"] == 1 && summary["job"].as_str() == job && !turned_away {
+                if can_be_baseline(&summary) && summary["job"].as_str() == job {
                     chosen = Some(run);
                     break;
                 }
@@ -278,6 +277,12 @@ impl Baseline {
         let known = identities(&entry, true)?;
         Ok(Some(Self { id: entry.id, known }))
     }
+}
+
+/// Whether `--baseline last` may choose a run, if no later one of its job can be chosen.
+fn can_be_baseline(summary: &Value) -> bool {
+    let turned_away = summary["baseline"].is_string() && summary["exit_code"] != 0;
+    summary["schema_version"] == 1 && !turned_away
 }
 
 /// Marks the findings that the baseline holds as well. Each of its findings excuses one.
@@ -464,8 +469,8 @@ pub fn age_limit(text: &str) -> Result<Duration> {
 /// What the names of runs begin with while their files go.
 const ASIDE: &str = ".removed-";
 
-/// Removes the complete runs that started before an instant. What is being written, what is not a run, the latest run, and
-/// the directory itself stay.
+/// Removes the complete runs that started before an instant. What is being written, what is not a run, the latest run, the run of each job
+/// that `--baseline last` goes by, and the directory itself stay: a gate is not moved by tidying up.
 ///
 /// A run vanishes from the report in one step, before its files go, so that nobody reads half of it.
 ///
@@ -483,12 +488,22 @@ pub fn prune(report: &Path, before: Instant, dry_run: bool) -> Result<Pruned> {
     }
     let latest = all.pop();
     let mut removed = Vec::new();
+    // The job's name, of which `None` is one; the latest that can be a baseline.
+    let mut baselines: BTreeMap<Option<String>, String> = BTreeMap::new();
+    for run in all.iter().chain(&latest) {
+        if let Ok(summary) = read_summary(&run.directory)
+            && can_be_baseline(&summary)
+        {
+            baselines.insert(summary["job"].as_str().map(str::to_string), run.id.clone());
+        }
+    }
     let mut kept = usize::from(latest.is_some());
     for run in all {
         // A link is somebody else's directory, and a run without a readable start has no age.
         let own = std::fs::symlink_metadata(&run.directory).is_ok_and(|metadata| metadata.is_dir());
         let started = read_summary(&run.directory).ok().and_then(|s| s["started_at"].as_str().and_then(|text| Instant::parse(text).ok()));
-        if !own || started.is_none_or(|started| started >= before) {
+        let needed = baselines.values().any(|id| *id == run.id);
+        if !own || needed || started.is_none_or(|started| started >= before) {
             kept += 1;
             continue;
         }
@@ -497,8 +512,13 @@ pub fn prune(report: &Path, before: Instant, dry_run: bool) -> Result<Pruned> {
                 wrong(&run.directory, format!("cannot be removed: {e}"), "see who owns it, then run the same command again")
             };
             let aside = report.join(format!("{ASIDE}{}", run.id));
-            std::fs::rename(&run.directory, &aside).map_err(failed)?;
-            std::fs::remove_dir_all(&aside).map_err(failed)?;
+            // Whoever prunes at the same time may have been faster: what is gone is gone.
+            let unless_gone = |outcome: std::io::Result<()>| match outcome {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(failed(e)),
+                _ => Ok(()),
+            };
+            unless_gone(std::fs::rename(&run.directory, &aside))?;
+            unless_gone(std::fs::remove_dir_all(&aside))?;
         }
         removed.push(run);
     }
