@@ -1,15 +1,25 @@
 //! `gapless init`
 
+use std::path::Path;
+
 use clap::Args as ClapArgs;
 
-use super::{fail, print, runtime, threads};
+use super::{fail, print, runtime, say, threads};
 use crate::cli::arguments::{StreamArgs, default_memory};
 use crate::error::Result;
-use crate::job::{FailOn, RunOptions, build};
+use crate::job::{FailOn, RunOptions, build, job_schema};
+use crate::report::{is_unseen, plain};
 use crate::verify::{Proposal, propose};
 
+/// Beside a job that `init` writes; its name is in the job's first line.
+const SCHEMA_FILE: &str = "gapless.schema.json";
+const SCHEMA_ID: &str = "urn:gapless:schema:job:1";
+
 #[derive(Debug, ClapArgs)]
-#[command(after_help = "Examples:\n  gapless init original/ backfill/ > gapless.toml\n  gapless init data.parquet --output gapless.toml")]
+#[command(
+    after_help = "Examples:\n  gapless init original/ backfill/ > gapless.toml\n  gapless init data.parquet --output gapless.toml\n\n\
+    With --output, gapless.schema.json is written beside the job, and the job points at it: editors of TOML then complete and check its fields."
+)]
 pub(super) struct Args {
     /// What was collected live
     original: String,
@@ -51,9 +61,22 @@ fn written(args: Args) -> Result<()> {
         fail_on: FailOn::Error,
     };
     let Some(runtime) = runtime(options.threads) else { return Ok(()) };
-    let mut text = String::from(
-        "# Written by `gapless init`: what it found in the data, to be read before it is trusted.\n# Run it with: gapless verify --job gapless.toml\n\n",
-    );
+    let name = output.as_ref().map_or("gapless.toml".to_string(), |path| path.display().to_string());
+    // What a name could smuggle into a comment is escaped, so that it stays in its line.
+    let name = plain(&name);
+    let mut text = match output {
+        Some(_) => format!("#:schema ./{SCHEMA_FILE}\n"),
+        None => String::new(),
+    };
+    text.push_str(&format!(
+        "# Written by `gapless init`: what it found in the data, to be read before it is trusted.\n# Run it with: gapless verify --job {name}\n"
+    ));
+    if output.is_none() {
+        text.push_str(&format!(
+            "# For completion in an editor: gapless schema > {SCHEMA_FILE}, and make this the first line: #:schema ./{SCHEMA_FILE}\n"
+        ));
+    }
+    text.push_str("\n# name = \"…\"                      # of the job: shown in the report, and what `--baseline last` goes by\n\n");
     // A job file's paths are relative to the file, so one that is written elsewhere names them in full.
     let elsewhere = output.as_ref().and_then(|path| path.parent()).is_some_and(|folder| !folder.as_os_str().is_empty());
     for stream in &job.streams {
@@ -74,13 +97,42 @@ fn written(args: Args) -> Result<()> {
             let failed = |e: std::io::Error| crate::error::Error::Output { path: path.display().to_string(), problem: e.to_string() };
             // A job that somebody has worked on is never overwritten.
             std::fs::File::create_new(&path).and_then(|mut file| file.write_all(text.as_bytes())).map_err(failed)?;
+            write_schema(&path.with_file_name(SCHEMA_FILE));
         }
     }
     Ok(())
 }
 
+/// The schema that the job's first line points at. A file of that name that is no schema of ours stays as it is. The job is as good without,
+/// so what goes wrong here is told and no error.
+fn write_schema(path: &Path) {
+    let ours = |text: &str| serde_json::from_str::<serde_json::Value>(text).is_ok_and(|json| json["$id"] == SCHEMA_ID);
+    let outcome = match std::fs::read_to_string(path) {
+        Ok(there) if !ours(&there) => Err("it is there and not from gapless".to_string()),
+        Ok(_) => std::fs::write(path, job_schema()).map_err(|e| e.to_string()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => std::fs::write(path, job_schema()).map_err(|e| e.to_string()),
+        Err(e) => Err(e.to_string()),
+    };
+    let path = path.display();
+    say(&match outcome {
+        Ok(()) => format!("note: '{path}' is for editors, which complete and check the job with it"),
+        Err(problem) => format!("note: '{path}' was not written: {problem}; `gapless schema` prints it"),
+    });
+}
+
+/// A TOML string in one line, in which nothing is seen as something else than it is: the same value, whatever the data calls its columns.
 fn text(value: &str) -> String {
-    toml::Value::String(value.to_string()).to_string()
+    let mut out = String::from("\"");
+    for character in value.chars() {
+        match character {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            character if is_unseen(character) => out.push_str(&format!("\\U{:08X}", u32::from(character))),
+            character => out.push(character),
+        }
+    }
+    out.push('"');
+    out
 }
 
 fn list(values: &[String]) -> String {
@@ -115,7 +167,7 @@ fn toml_of(proposal: &Proposal) -> String {
     let Proposal { stream, types, notes, series_candidates } = proposal;
     let mut out = String::new();
     for note in notes {
-        out.push_str(&format!("# assumed: {}\n", note.replace('\n', " ")));
+        out.push_str(&format!("# assumed: {}\n", plain(note)));
     }
     out.push_str("[[stream]]\n");
     let mut line = |text: String| {
@@ -197,7 +249,7 @@ fn toml_of(proposal: &Proposal) -> String {
     line(String::new());
     line("# Columns as they are read:".to_string());
     for (name, shown) in types {
-        line(format!("#   {name}: {shown}"));
+        line(format!("#   {}: {}", plain(name), plain(shown)));
     }
     out
 }

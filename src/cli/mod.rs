@@ -5,16 +5,17 @@ mod checks;
 mod init;
 mod outputs;
 mod report;
+mod schema;
 mod shell;
 pub mod sql;
 mod verify;
 
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 
 use clap::{Parser, Subcommand};
 
-use crate::error::Error;
+use crate::error::{Error, redacted};
 
 /// Proves that a recovered data stream is whole: nothing missing, nothing twice, nothing changed.
 #[derive(Debug, Parser)]
@@ -48,6 +49,8 @@ enum Command {
     Init(Box<init::Args>),
     /// What is checked, why, and with which SQL
     Checks(checks::Args),
+    /// Write a JSON Schema: of the job file for editors, of the JSON outputs for programs
+    Schema(schema::Args),
     /// Write completions for a shell
     Completions(shell::CompletionArgs),
     /// Write the manual page
@@ -63,12 +66,19 @@ where
     quiet_panics();
     let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
     let typed: Vec<String> = args.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
-    let cli = match Cli::try_parse_from(args) {
+    let cli = match Cli::try_parse_from(sql::with_parameters(args)) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version come this way too, to stdout and with 0.
-            let _ = error.print();
-            return if error.use_stderr() { 2 } else { 0 };
+            if !error.use_stderr() {
+                let _ = error.print();
+                return 0;
+            }
+            // What was typed is quoted, and may hold a password.
+            let said = error.render();
+            let said = if std::io::stderr().is_terminal() { said.ansi().to_string() } else { said.to_string() };
+            let _ = std::io::stderr().lock().write_all(redacted(&said).as_bytes());
+            return 2;
         }
     };
     match cli.command {
@@ -76,6 +86,7 @@ where
         Command::Report(args) => report::run(args),
         Command::Init(args) => init::run(*args),
         Command::Checks(args) => checks::run(args),
+        Command::Schema(args) => schema::run(&args),
         Command::Completions(args) => shell::completions(&args),
         Command::Man(args) => shell::man(&args),
         Command::Sql(args) => {
@@ -97,7 +108,8 @@ fn quiet_panics() {
         if crate::source::Guard::is_active() {
             return;
         }
-        let _ = writeln!(std::io::stderr(), "error: a defect of gapless: {info}\nhelp: please report this with the command that led here");
+        let said = crate::report::plain_lines(&redacted(&info.to_string()));
+        let _ = writeln!(std::io::stderr(), "error: a defect of gapless: {said}\nhelp: please report this with the command that led here");
     }));
 }
 
@@ -118,15 +130,22 @@ fn runtime(threads: usize) -> Option<tokio::runtime::Runtime> {
 /// An error and what to do next, on stderr.
 fn say_error(problem: &str, help: &str) {
     let mut stderr = std::io::stderr().lock();
-    let _ = writeln!(stderr, "error: {}", crate::report::plain_lines(&crate::error::redacted(problem)));
+    let _ = writeln!(stderr, "error: {}", crate::report::plain_lines(&redacted(problem)));
     if !help.is_empty() {
-        let _ = writeln!(stderr, "help: {}", crate::report::plain_lines(&crate::error::redacted(help)));
+        let _ = writeln!(stderr, "help: {}", crate::report::plain_lines(&redacted(help)));
     }
 }
 
 fn fail(error: &Error) -> u8 {
     say_error(&error.to_string(), &error.help());
     error.exit_code()
+}
+
+/// A remark on stderr.
+fn say(line: &str) {
+    let mut line = crate::report::plain_lines(&redacted(line));
+    line.push('\n');
+    let _ = std::io::stderr().lock().write_all(line.as_bytes());
 }
 
 /// Writes a result to stdout. A reader that has gone away ends it quietly.

@@ -74,6 +74,13 @@ pub fn build(raw: RawJob, flags: &RawStream, only: &[String], file: Option<&Path
         Some(path) => format!("{}: {inner}", path.display()),
         None => inner.to_string(),
     };
+    if let Some(name) = &defaults.name {
+        return Err(usage(
+            &place("defaults.name"),
+            &format!("'{name}' cannot be the name of every stream"),
+            "give each [[stream]] its own name",
+        ));
+    }
     let mut raws = stream;
     if raws.is_empty() && file.is_some() {
         return Err(usage(&place("[[stream]]"), "the job has no stream", "add a [[stream]] with `original` and `backfill`"));
@@ -581,17 +588,29 @@ fn build_accept(raw: RawAccept, place: &str, streams: &[String]) -> Result<Accep
     {
         return Err(usage(&format!("{place}.stream"), &format!("there is no stream '{name}'"), &nearest(name, streams)));
     }
+    if let Some(side) = side.as_deref().filter(|side| !["original", "backfill", "recovered"].contains(side)) {
+        return Err(usage(
+            &format!("{place}.side"),
+            &format!("'{side}' is not a side of a finding"),
+            "use original, backfill or recovered",
+        ));
+    }
     if reason.trim().is_empty() {
         return Err(usage(&format!("{place}.reason"), "the reason is empty", "say why the finding is accepted; it is shown in the report"));
     }
-    let plain = |values: BTreeMap<String, toml::Value>| {
+    let plain = |field: &str, values: BTreeMap<String, toml::Value>| {
         values
             .into_iter()
             .map(|(name, value)| match value {
-                toml::Value::String(text) => (name, text),
-                other => (name, other.to_string()),
+                toml::Value::String(text) => Ok((name, text)),
+                toml::Value::Array(_) | toml::Value::Table(_) => Err(usage(
+                    &format!("{place}.{field}.{name}"),
+                    "no column holds a list or a table",
+                    "write the value as it is in the finding: text, a number, true or false, a time",
+                )),
+                other => Ok((name, other.to_string())),
             })
-            .collect()
+            .collect::<Result<BTreeMap<_, _>>>()
     };
     let expires = expires
         .map(|text| Instant::parse(&text))
@@ -602,8 +621,8 @@ fn build_accept(raw: RawAccept, place: &str, streams: &[String]) -> Result<Accep
         kind,
         stream,
         side,
-        series: plain(series),
-        key: plain(key),
+        series: plain("series", series)?,
+        key: plain("key", key)?,
         column,
         bounds: build_bounds(RawBounds { from, until }, place)?,
         reason,

@@ -30,7 +30,7 @@ pub struct RawContinuity {
 
 /// A word, or `{ rows = N }`.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, deny_unknown_fields, expecting = "expected every_window, like_original, profile, \"rows=N\" or { rows = N }")]
 pub enum RawExpect {
     /// `every_window`, `like_original`, `profile`, `rows=N`.
     Word(String),

@@ -8,6 +8,7 @@ mod column_type;
 mod continuity;
 pub mod raw;
 mod rule_file;
+mod schema;
 mod sql_header;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use chrono_tz::Tz;
 pub use build::{build, load};
 pub use column_type::ColumnType;
 pub use continuity::{ContinuitySpec, Expect, ExpectedSeries, Maintenance, RawContinuity, RawExpect, RawMaintenance};
+pub use schema::job_schema;
 pub use sql_header::SqlHeader;
 
 use crate::domain::{Bounds, Cadence, Duration, Instant, Mode, Severity, Side, Step, Tolerance};

@@ -25,7 +25,7 @@ pub use history::{
     Baseline, Comparison, Pruned, RunEntry, age_limit, apply_baseline, compare, comparison_text, find_run, prune, runs, runs_json,
     runs_text,
 };
-pub(crate) use inert::plain_lines;
+pub(crate) use inert::{is_unseen, plain, plain_lines};
 pub use json_v1::summary;
 pub use load::load;
 pub use store::{StoredRun, prepare as prepare_directory, store};
