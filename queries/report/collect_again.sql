@@ -1,6 +1,6 @@
 -- id: collect_again
 -- summary: Ranges to collect again, per stream, series and side, joined where they touch.
--- parameters: run = latest
+-- parameters: run = latest, stream = *
 -- reads: findings, streams
 -- `side` is the side that lacks the range. Ranges are half-open. A finding about a key stands for its window; one that has neither a
 -- range nor a window gives a line without a range: the whole stream. Copies too many are taken out, not collected (see @duplicates);
@@ -28,7 +28,7 @@ WITH wanted AS (
         CASE WHEN f.check = 'sequence_gap' THEN f.until_sequence END AS until_sequence
     FROM findings f
     LEFT JOIN streams s ON s.run = f.run AND s.stream = f.stream
-    WHERE f.run = $run
+    WHERE f.run = $run AND $stream IN ('*', f.stream)
         AND NOT coalesce(f.accepted, false)
         AND (
             f.check IN ('gap', 'sequence_gap', 'seam_gap', 'short_window', 'missing_series', 'missing_key', 'missing_row',

@@ -1,6 +1,6 @@
 -- id: diagnoses
 -- summary: Each gap, column and slice with its cause and the evidence for it.
--- parameters: run = latest, limit = 200
+-- parameters: run = latest, stream = *, limit = 200
 -- reads: diagnoses
 SELECT
     stream,
@@ -20,6 +20,6 @@ SELECT
     lift,
     evidence
 FROM diagnoses
-WHERE run = $run
+WHERE run = $run AND $stream IN ('*', stream)
 ORDER BY stream, incident, subject, series, from_time, from_sequence, column_name, file, value
 LIMIT $limit

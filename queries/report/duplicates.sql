@@ -1,6 +1,6 @@
 -- id: duplicates
 -- summary: Duplicated keys by kind and side: keys, copies, and one example.
--- parameters: run = latest
+-- parameters: run = latest, stream = *
 -- reads: findings
 SELECT
     stream,
@@ -11,6 +11,6 @@ SELECT
     sum(rows) AS copies,
     min(key) AS example_key
 FROM findings
-WHERE run = $run AND check = 'duplicate_key'
+WHERE run = $run AND $stream IN ('*', stream) AND check = 'duplicate_key'
 GROUP BY stream, kind, side, severity
 ORDER BY CASE severity WHEN 'error' THEN 0 WHEN 'warn' THEN 1 ELSE 2 END, sum(rows) DESC, stream, kind, side

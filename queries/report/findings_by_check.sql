@@ -1,6 +1,6 @@
 -- id: findings_by_check
 -- summary: How many findings each check has, the gravest first.
--- parameters: run = latest
+-- parameters: run = latest, stream = *
 -- reads: checks, findings
 -- The check's own count is complete; the stored findings may have been cut by --max-findings. A check whose findings have several
 -- severities shows them on one line each, and its count on all of them.
@@ -12,12 +12,12 @@ WITH stored AS (
         count(*) AS kept,
         count(*) FILTER (WHERE coalesce(accepted, false)) AS set_aside
     FROM findings
-    WHERE run = $run
+    WHERE run = $run AND $stream IN ('*', stream)
     GROUP BY stream, check, severity
 ), counted AS (
     SELECT stream, check, severity, status, findings
     FROM checks
-    WHERE run = $run AND findings > 0
+    WHERE run = $run AND $stream IN ('*', stream) AND findings > 0
 )
 SELECT
     coalesce(s.stream, c.stream) AS stream,

@@ -1,6 +1,6 @@
 -- id: gaps_filled
 -- summary: What became of the original's gaps in the streams that were filled.
--- parameters: run = latest
+-- parameters: run = latest, stream = *
 -- reads: gaps, streams
 SELECT
     g.stream,
@@ -15,7 +15,7 @@ SELECT
     g.missing_estimate
 FROM gaps g
 JOIN streams s ON s.run = g.run AND s.stream = g.stream
-WHERE g.run = $run AND s.mode = 'fill' AND g.side = 'original'
+WHERE g.run = $run AND $stream IN ('*', g.stream) AND s.mode = 'fill' AND g.side = 'original'
 ORDER BY
     CASE g.status WHEN 'open' THEN 0 WHEN 'partly_filled' THEN 1 ELSE 2 END,
     g.stream, g.series, g.kind, g.from_time, g.from_sequence

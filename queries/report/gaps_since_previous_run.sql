@@ -1,6 +1,6 @@
 -- id: gaps_since_previous_run
 -- summary: Gaps opened, closed and changed since the run of the same job before.
--- parameters: run = latest
+-- parameters: run = latest, stream = *
 -- reads: runs, streams, gaps
 -- A gap that lies outside the bounds of the other run is neither opened nor closed: that run did not speak of it. A range that overlaps
 -- one of the other run without being it is `changed`. Gaps that were filled are closed.
@@ -26,7 +26,7 @@ WITH ordered AS (
         date_part('epoch', s.bounds_until) AS bounds_high
     FROM gaps g
     JOIN streams s ON s.run = g.run AND s.stream = g.stream
-    WHERE coalesce(g.status, 'open') <> 'filled' AND (s.mode <> 'fill' OR g.side = 'recovered')
+    WHERE $stream IN ('*', g.stream) AND coalesce(g.status, 'open') <> 'filled' AND (s.mode <> 'fill' OR g.side = 'recovered')
 ), now AS (
     SELECT r.* FROM ranged r JOIN pair p ON p.run = r.run
 ), before AS (

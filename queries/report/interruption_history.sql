@@ -1,5 +1,6 @@
 -- id: interruption_history
 -- summary: All runs: how often each stream was interrupted, and how long.
+-- parameters: stream = *
 -- reads: incidents
 -- Interruptions that overlap are one, whichever run, side or series found them. Quiet (`idle`) stretches are none.
 WITH found AS (
@@ -7,6 +8,7 @@ WITH found AS (
     SELECT stream, from_time, until_time, max(rows) AS rows
     FROM incidents
     WHERE kind = 'interruption' AND cause <> 'idle' AND from_time IS NOT NULL AND until_time IS NOT NULL
+        AND $stream IN ('*', stream)
     GROUP BY stream, from_time, until_time
 ), reached AS (
     SELECT

@@ -1,11 +1,13 @@
 -- id: interruptions_by_hour
 -- summary: All runs: at which hours of the day (UTC) interruptions begin.
+-- parameters: stream = *
 -- reads: incidents
 WITH found AS (
     -- Whoever found it: runs over the same bounds find the same interruption again, and its parts on both sides.
     SELECT stream, from_time, until_time, max(rows) AS rows
     FROM incidents
     WHERE kind = 'interruption' AND cause <> 'idle' AND from_time IS NOT NULL AND until_time IS NOT NULL
+        AND $stream IN ('*', stream)
     GROUP BY stream, from_time, until_time
 ), reached AS (
     SELECT

@@ -1,12 +1,12 @@
 -- id: interruptions_by_series
 -- summary: All runs: which series were interrupted, how often and how long, by cause.
--- parameters: limit = 50
+-- parameters: stream = *, limit = 50
 -- reads: diagnoses
 -- A gap that several runs found counts once. Gaps without a time (of a sequence alone) count, and have no length.
 WITH gaps AS (
     SELECT DISTINCT stream, series, cause, from_time, until_time, from_sequence, until_sequence
     FROM diagnoses
-    WHERE subject IN ('gap', 'rows', 'sequence_gap') AND cause <> 'idle'
+    WHERE subject IN ('gap', 'rows', 'sequence_gap') AND cause <> 'idle' AND $stream IN ('*', stream)
 ), ranked AS (
     SELECT
         stream,

@@ -1,6 +1,6 @@
 -- id: latest_findings
 -- summary: The first findings of a run, the gravest first, with place and both values.
--- parameters: run = latest, limit = 50
+-- parameters: run = latest, stream = *, limit = 50
 -- reads: findings
 SELECT
     stream,
@@ -18,7 +18,7 @@ SELECT
     rows,
     message
 FROM findings
-WHERE run = $run AND NOT coalesce(accepted, false)
+WHERE run = $run AND $stream IN ('*', stream) AND NOT coalesce(accepted, false)
 ORDER BY
     CASE severity WHEN 'error' THEN 0 WHEN 'warn' THEN 1 ELSE 2 END,
     stream, check, series, coalesce(from_time, window_start), key, column_name, side

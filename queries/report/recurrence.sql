@@ -1,6 +1,6 @@
 -- id: recurrence
 -- summary: All runs: the chance of another interruption within a day and a week, by hour, with intervals.
--- parameters: fewest = 5
+-- parameters: stream = *, fewest = 5
 -- reads: incidents, streams
 -- Interruptions are taken to begin at random at a steady rate for each hour of the day (a Poisson process): n of them in d observed days
 -- give n / d a day, and 1 - exp(-n / d) for the next day. The interval is the exact one of a Poisson count at 95 %, by Byar's
@@ -10,6 +10,7 @@ WITH found AS (
     SELECT stream, from_time, until_time, max(rows) AS rows
     FROM incidents
     WHERE kind = 'interruption' AND cause <> 'idle' AND from_time IS NOT NULL AND until_time IS NOT NULL
+        AND $stream IN ('*', stream)
     GROUP BY stream, from_time, until_time
 ), reached AS (
     SELECT
@@ -40,7 +41,7 @@ WITH found AS (
 ), bounds AS (
     SELECT DISTINCT stream, bounds_from AS from_time, bounds_until AS until_time
     FROM streams
-    WHERE bounds_from IS NOT NULL AND bounds_until IS NOT NULL
+    WHERE bounds_from IS NOT NULL AND bounds_until IS NOT NULL AND $stream IN ('*', stream)
 ), bounds_reached AS (
     SELECT
         *,

@@ -1,6 +1,6 @@
 -- id: rule_violations
 -- summary: Rules that rows broke, or that could not be told for a row, by side, with one example.
--- parameters: run = latest
+-- parameters: run = latest, stream = *
 -- reads: findings
 WITH judged AS (
     SELECT
@@ -14,7 +14,7 @@ WITH judged AS (
         key,
         message
     FROM findings
-    WHERE run = $run AND (kind = 'violation' OR check = 'rule_unknown')
+    WHERE run = $run AND $stream IN ('*', stream) AND (kind = 'violation' OR check = 'rule_unknown')
 ), totals AS (
     SELECT
         stream,

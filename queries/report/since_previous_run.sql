@@ -1,6 +1,6 @@
 -- id: since_previous_run
 -- summary: Findings per check in a run and in the run of the same job before it.
--- parameters: run = latest
+-- parameters: run = latest, stream = *
 -- reads: runs, checks
 -- A job without a name is a job too: its runs follow each other.
 WITH ordered AS (
@@ -9,12 +9,12 @@ WITH ordered AS (
     SELECT c.stream, c.check, o.previous, c.findings AS now, NULL AS before
     FROM checks c
     JOIN ordered o ON o.run = c.run
-    WHERE c.run = $run
+    WHERE c.run = $run AND $stream IN ('*', c.stream)
     UNION ALL
     SELECT c.stream, c.check, o.previous, NULL, c.findings
     FROM checks c
     JOIN ordered o ON o.previous = c.run
-    WHERE o.run = $run
+    WHERE o.run = $run AND $stream IN ('*', c.stream)
 )
 SELECT
     stream,

@@ -1,6 +1,6 @@
 -- id: streams
 -- summary: The streams of a run: verdict, reason and counts.
--- parameters: run = latest
+-- parameters: run = latest, stream = *
 -- reads: streams
 SELECT
     stream,
@@ -16,5 +16,5 @@ SELECT
     duplicate_keys,
     gaps
 FROM streams
-WHERE run = $run
+WHERE run = $run AND $stream IN ('*', stream)
 ORDER BY CASE verdict WHEN 'fail' THEN 0 WHEN 'incomplete' THEN 1 ELSE 2 END, stream

@@ -1,5 +1,6 @@
 -- id: time_between_interruptions
 -- summary: All runs: mean time between interruptions and mean time to repair, with what they rest on.
+-- parameters: stream = *
 -- reads: incidents, streams
 -- Between: time observed and not interrupted, by interruption. Observed is what the bounds of all runs hold, each instant once. With
 -- fewer than two interruptions there is nothing to take a mean of.
@@ -8,6 +9,7 @@ WITH found AS (
     SELECT stream, from_time, until_time, max(rows) AS rows
     FROM incidents
     WHERE kind = 'interruption' AND cause <> 'idle' AND from_time IS NOT NULL AND until_time IS NOT NULL
+        AND $stream IN ('*', stream)
     GROUP BY stream, from_time, until_time
 ), reached AS (
     SELECT
@@ -38,7 +40,7 @@ WITH found AS (
 ), bounds AS (
     SELECT DISTINCT stream, bounds_from AS from_time, bounds_until AS until_time
     FROM streams
-    WHERE bounds_from IS NOT NULL AND bounds_until IS NOT NULL
+    WHERE bounds_from IS NOT NULL AND bounds_until IS NOT NULL AND $stream IN ('*', stream)
 ), bounds_reached AS (
     SELECT
         *,

@@ -1,17 +1,17 @@
 -- id: worst_windows
 -- summary: Windows in which the sides differ most, by findings, then by rows.
--- parameters: run = latest, limit = 20
+-- parameters: run = latest, stream = *, limit = 20
 -- reads: windows, findings
 -- One aggregation over both tables rather than a join, which would lose what has no series. A stream without series has NULL or the
 -- empty text there, depending on the table: both mean the same.
 WITH pieces AS (
     SELECT stream, nullif(series, '') AS series, window_start, window_end, original_rows, backfill_rows, status, 0 AS findings
     FROM windows
-    WHERE run = $run AND status NOT IN ('match', 'empty')
+    WHERE run = $run AND $stream IN ('*', stream) AND status NOT IN ('match', 'empty')
     UNION ALL
     SELECT stream, nullif(series, ''), window_start, window_end, NULL, NULL, NULL, count(*)
     FROM findings
-    WHERE run = $run AND window_start IS NOT NULL AND NOT coalesce(accepted, false)
+    WHERE run = $run AND $stream IN ('*', stream) AND window_start IS NOT NULL AND NOT coalesce(accepted, false)
     GROUP BY stream, nullif(series, ''), window_start, window_end
 ), totals AS (
     SELECT

@@ -70,6 +70,20 @@ pub enum ConsoleError {
         /// The command with its backslash.
         command: String,
     },
+    /// A format that does not exist, or that is one of whole files.
+    #[error("`{}` is no way to show rows here", escape_text(name))]
+    UnknownFormat {
+        /// The format as written.
+        name: String,
+    },
+    /// `stream=<name>` names no stream of the report.
+    #[error("the report holds no stream `{}`{}", escape_text(name), did_you_mean("", nearest))]
+    UnknownStream {
+        /// The stream that was asked for.
+        name: String,
+        /// The nearest streams, best first.
+        nearest: Vec<String>,
+    },
     /// A word that should be `name=value` is not.
     #[error("`{}` is not a parameter of the form NAME=VALUE", escape_text(word))]
     BadParameter {
@@ -239,8 +253,12 @@ impl ConsoleError {
             }
             Self::UnknownQuery { .. } => "`gapless sql --list` (in the shell: `\\l`) shows the ready-made queries".to_owned(),
             Self::UnknownCommand { .. } => "`\\?` shows the commands".to_owned(),
+            Self::UnknownFormat { .. } => {
+                "use table, records, csv, json or jsonl; Parquet goes to a file: `gapless sql @NAME --output FILE.parquet`".to_owned()
+            }
+            Self::UnknownStream { .. } => "`gapless sql @streams` shows the streams of the latest run; `stream=*` is all".to_owned(),
             Self::BadParameter { .. } => {
-                "quote a statement so that it is one word, as in `gapless sql \"SELECT 1\"`; parameters follow it, as in `@latest_findings limit=5`"
+                "quote a statement so that it is one word, as in `gapless sql \"SELECT 1\"`; parameters follow it, as in `@latest_findings --limit 5` or `limit=5`"
                     .to_owned()
             }
             Self::UnknownParameter { .. } => {

@@ -40,6 +40,26 @@ pub(super) fn escape_text(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
+/// The text of a cell that a spreadsheet may open: one line, nothing active, and no formula. One that could begin a formula has an apostrophe
+/// in front; so has what follows a semicolon, where some spreadsheets cut.
+pub(super) fn escape_formula(text: &str) -> String {
+    let begins = |c: char| matches!(c, '=' | '+' | '-' | '@' | '\t' | '\r' | '\n' | '＝' | '＋' | '－' | '＠');
+    let blank = |c: char| matches!(c, ' ' | '\u{a0}' | '\u{3000}' | '"' | '\'');
+    let mut escaped = String::with_capacity(text.len() + 1);
+    if text.starts_with(begins) || text.trim_start_matches(blank).starts_with(begins) {
+        escaped.push('\'');
+    }
+    let mut after_cut = false;
+    for c in text.chars() {
+        if after_cut && begins(c) {
+            escaped.push('\'');
+        }
+        after_cut = matches!(c, ';' | '\t') || (after_cut && blank(c));
+        escaped.push_str(&escape_text(c.encode_utf8(&mut [0; 4])));
+    }
+    escaped
+}
+
 /// The text with every active character but the line break written out: for texts of our own that have several lines.
 pub(super) fn escape_lines(text: &str) -> String {
     text.split('\n').map(escape_text).collect::<Vec<_>>().join("\n")
@@ -69,7 +89,26 @@ pub(super) fn escape_json(json: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{escape_json, escape_lines, escape_text};
+    use super::{escape_formula, escape_json, escape_lines, escape_text};
+
+    #[test]
+    fn no_cell_is_a_formula() {
+        for (text, cell) in [
+            ("=cmd()", "'=cmd()"),
+            ("-13", "'-13"),
+            ("@x", "'@x"),
+            ("\t=1", "'\\t'=1"),
+            (" =1", "' =1"),
+            ("＝1", "'＝1"),
+            ("a;=1", "a;'=1"),
+            ("a; =1", "a; '=1"),
+            ("a=1", "a=1"),
+            ("2024-05-06", "2024-05-06"),
+            ("", ""),
+        ] {
+            assert_eq!(escape_formula(text), cell, "{text:?}");
+        }
+    }
 
     #[test]
     fn nothing_active_gets_through() {

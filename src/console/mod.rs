@@ -25,6 +25,7 @@ use std::collections::HashMap;
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, TimeUnit};
@@ -57,7 +58,7 @@ pub struct Request {
     pub report: PathBuf,
     /// What to ask.
     pub ask: Ask,
-    /// `NAME=VALUE` words: values for `$NAME` in the statements.
+    /// Values for `$NAME` in the statements: `NAME=VALUE`, `--NAME=VALUE`, or `--NAME VALUE` as two words.
     pub parameters: Vec<String>,
     /// How rows are written; None is the suffix of `output`, or a table.
     pub format: Option<Format>,
@@ -65,6 +66,8 @@ pub struct Request {
     pub output: Option<PathBuf>,
     /// The rows that a table shows at most; 0 is no limit. Other formats write all rows.
     pub max_rows: usize,
+    /// CSV cells as they are, also where a spreadsheet would take them for formulas.
+    pub raw_csv: bool,
 }
 
 /// What to ask.
@@ -93,11 +96,11 @@ pub async fn answer(request: Request) -> Result<(), ConsoleError> {
 }
 
 async fn answer_all(request: Request) -> Result<(), ConsoleError> {
-    let Request { report, ask, parameters, format, output, max_rows } = request;
-    let given: Parameters = parameters.iter().map(|word| script::parse_parameter(word)).collect::<Result<_, _>>()?;
+    let Request { report, ask, parameters, format, output, max_rows, raw_csv } = request;
+    let given: Parameters = script::parse_parameters(&parameters)?;
     let open_output = || match &output {
-        None => Output::stdout(format, max_rows),
-        Some(path) => Output::file(path, format, max_rows, &report),
+        None => Output::stdout(format, max_rows, raw_csv),
+        Some(path) => Output::file(path, format, max_rows, raw_csv, &report),
     };
     let script = match ask {
         Ask::List => {
@@ -186,6 +189,26 @@ pub fn open(report: &Path) -> Result<SessionContext, ConsoleError> {
     Ok(Console::open(report)?.context)
 }
 
+/// Which parameters that look like a number are one.
+#[derive(Debug, Clone, Copy)]
+enum Numbers {
+    /// Every one: what a user's own `$name` is compared with is not known.
+    WhereItIsOne,
+    /// Those of this query whose default is one: a stream may be called `5`.
+    Of(&'static ReadyQuery),
+}
+
+impl Numbers {
+    fn take(self, name: &str) -> Result<bool, ConsoleError> {
+        match self {
+            Self::WhereItIsOne => Ok(true),
+            Self::Of(query) => {
+                Ok(query.header()?.parameters.iter().any(|(known, default)| known == name && default.parse::<i64>().is_ok()))
+            }
+        }
+    }
+}
+
 /// An open report.
 struct Console {
     report: PathBuf,
@@ -212,26 +235,65 @@ impl Console {
         Ok(Self { report: report.to_owned(), context, runs })
     }
 
-    /// Answers one item.
+    /// Answers one item, and says how long that took where it is asked for.
     async fn answer(&self, item: &Item, given: &Parameters, output: &mut Output) -> Result<(), ConsoleError> {
+        let started = Instant::now();
         match item {
-            Item::Sql(statement) => self.answer_sql(statement, given, output).await,
+            Item::Sql(statement) => self.answer_sql(statement, given, Numbers::WhereItIsOne, output).await,
             Item::Ready { name, parameters } => {
                 let query = queries::find(name)?;
                 let mut all = given.clone();
                 all.extend(parameters.iter().cloned());
                 let bound = bound_parameters(query, parameters, &all)?;
-                self.answer_sql(query.sql, &bound, output).await
+                if let Some((_, stream)) = bound.iter().find(|(name, value)| name == "stream" && value != "*") {
+                    self.refuse_unknown_stream(stream).await?;
+                }
+                self.answer_sql(query.sql, &bound, Numbers::Of(query), output).await
             }
             Item::Command(Command::Tables) => output.write(self.tables_answer().await?, "\\d").await,
-            Item::Command(Command::Columns(name)) => output.write(self.columns_answer(name).await?, "\\d").await,
+            Item::Command(Command::Describe(name)) => match name.strip_prefix('@') {
+                Some(query) => output.write_text(queries::find(query)?.sql),
+                None => output.write(self.columns_answer(name).await?, "\\d").await,
+            },
             Item::Command(Command::List) => output.write(list_answer()?, "\\l").await,
+            Item::Command(Command::Timing(wanted)) => {
+                output.timing = wanted.unwrap_or(!output.timing);
+                shell::remark(&format!("timing is {}", if output.timing { "on" } else { "off" }));
+                return Ok(());
+            }
+            Item::Command(Command::Format(format)) => output.set_format(*format),
+            Item::Command(Command::Records) => {
+                let format = output.turn_records()?;
+                shell::remark(if format == Format::Records { "rows are records" } else { "rows are a table" });
+                Ok(())
+            }
             Item::Command(Command::Help) => output.write_text(shell::HELP),
             Item::Command(Command::Quit) => Ok(()),
+        }?;
+        if output.timing && item.gives_rows() {
+            // Beside the rows, not among them.
+            shell::remark(&format!("time: {:.3} s", started.elapsed().as_secs_f64()));
         }
+        Ok(())
     }
 
-    async fn answer_sql(&self, statement: &str, given: &Parameters, output: &mut Output) -> Result<(), ConsoleError> {
+    /// A stream that is not there has no rows, which reads like good news.
+    async fn refuse_unknown_stream(&self, wanted: &str) -> Result<(), ConsoleError> {
+        let failed = |error| statement::failed(error, "the streams");
+        let names = self.context.table("streams").await.map_err(failed)?.select(vec![col("stream")]).and_then(|names| names.distinct());
+        let mut known = Vec::new();
+        for batch in names.map_err(failed)?.collect().await.map_err(failed)? {
+            for row in 0..batch.num_rows() {
+                known.extend(first_text(&batch.slice(row, 1), 0));
+            }
+        }
+        if known.iter().any(|name| name == wanted) {
+            return Ok(());
+        }
+        Err(ConsoleError::UnknownStream { name: wanted.to_owned(), nearest: nearest(wanted, known.iter().map(String::as_str)) })
+    }
+
+    async fn answer_sql(&self, statement: &str, given: &Parameters, numbers: Numbers, output: &mut Output) -> Result<(), ConsoleError> {
         let question = Question::plan(&self.context, statement).await?;
         let mut values = HashMap::new();
         for name in question.parameters()? {
@@ -242,8 +304,8 @@ impl Console {
                 ("run", Some(run)) => ScalarValue::from(self.known_run(run)?),
                 (_, None) => return Err(ConsoleError::MissingParameter { name }),
                 (_, Some(value)) => match value.parse::<i64>() {
-                    Ok(number) => ScalarValue::from(number),
-                    Err(_) => ScalarValue::from(value),
+                    Ok(number) if numbers.take(&name)? => ScalarValue::from(number),
+                    _ => ScalarValue::from(value),
                 },
             };
             values.insert(name, value);

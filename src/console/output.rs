@@ -24,7 +24,7 @@ use parquet::file::properties::WriterProperties;
 use tempfile::NamedTempFile;
 
 use super::error::ConsoleError;
-use super::escape::{escape_json, escape_lines, escape_text};
+use super::escape::{escape_formula, escape_json, escape_lines, escape_text};
 use super::statement::{Answer, failed};
 
 /// How rows are written.
@@ -32,7 +32,9 @@ use super::statement::{Answer, failed};
 pub enum Format {
     /// For reading: aligned columns, at most --max-rows rows
     Table,
-    /// RFC 4180 with a header line; NULL is an empty cell, the empty text is ""
+    /// For reading wide rows: one column a line, at most --max-rows rows
+    Records,
+    /// RFC 4180 with a header line; NULL is an empty cell, the empty text is "". No text is a formula, unless --raw-csv
     Csv,
     /// One array of objects
     Json,
@@ -46,10 +48,26 @@ impl Format {
     fn name(self) -> &'static str {
         match self {
             Self::Table => "a table",
+            Self::Records => "records",
             Self::Csv => "CSV",
             Self::Json => "JSON",
             Self::Jsonl => "JSON lines",
             Self::Parquet => "Parquet",
+        }
+    }
+
+    /// The format of that name, where it can be changed from one answer to the next.
+    ///
+    /// # Errors
+    /// When there is no such format, or it is one of whole files.
+    pub(super) fn of_the_shell(name: &str) -> Result<Self, ConsoleError> {
+        match name {
+            "table" => Ok(Self::Table),
+            "records" => Ok(Self::Records),
+            "csv" => Ok(Self::Csv),
+            "json" => Ok(Self::Json),
+            "jsonl" => Ok(Self::Jsonl),
+            _ => Err(ConsoleError::UnknownFormat { name: name.to_owned() }),
         }
     }
 
@@ -79,7 +97,11 @@ pub(super) struct Output {
     /// Columns of the terminal; None where the output is no terminal.
     width: Option<usize>,
     max_rows: usize,
+    /// CSV cells as they are, also where a spreadsheet would take them for formulas.
+    raw_csv: bool,
     results: usize,
+    /// Whether the time of each answer is said.
+    pub(super) timing: bool,
 }
 
 impl Output {
@@ -87,7 +109,7 @@ impl Output {
     ///
     /// # Errors
     /// When it is Parquet and standard output is a terminal.
-    pub(super) fn stdout(format: Option<Format>, max_rows: usize) -> Result<Self, ConsoleError> {
+    pub(super) fn stdout(format: Option<Format>, max_rows: usize, raw_csv: bool) -> Result<Self, ConsoleError> {
         let stdout = io::stdout();
         let is_terminal = stdout.is_terminal();
         let format = format.unwrap_or(Format::Table);
@@ -96,21 +118,43 @@ impl Output {
         }
         let width = is_terminal.then(|| Table::new().width().map_or(80, usize::from));
         let sink = Sink::new(Target::Stdout(BufWriter::new(stdout)));
-        Ok(Self { sink, format, width, max_rows, results: 0 })
+        Ok(Self { sink, format, width, max_rows, raw_csv, results: 0, timing: false })
     }
 
     /// A file, which appears whole at [`finish`](Self::finish) or not at all.
     ///
     /// # Errors
     /// When no format is given and the suffix says none, the file lies inside a stored run, or it cannot be made.
-    pub(super) fn file(path: &Path, format: Option<Format>, max_rows: usize, report: &Path) -> Result<Self, ConsoleError> {
+    pub(super) fn file(path: &Path, format: Option<Format>, max_rows: usize, raw_csv: bool, report: &Path) -> Result<Self, ConsoleError> {
         let format = format.or_else(|| Format::of_suffix(path)).ok_or_else(|| ConsoleError::UnknownSuffix { path: path.to_owned() })?;
         let target = Target::file(path, report)?;
-        Ok(Self { sink: Sink::new(target), format, width: None, max_rows, results: 0 })
+        Ok(Self { sink: Sink::new(target), format, width: None, max_rows, raw_csv, results: 0, timing: false })
     }
 
     pub(super) fn is_parquet(&self) -> bool {
         self.format == Format::Parquet
+    }
+
+    /// What is written from now on is written in that format.
+    ///
+    /// # Errors
+    /// When the output is one Parquet file.
+    pub(super) fn set_format(&mut self, format: Format) -> Result<(), ConsoleError> {
+        if self.is_parquet() {
+            return Err(ConsoleError::ParquetHoldsOne { results: 2 });
+        }
+        self.format = format;
+        Ok(())
+    }
+
+    /// Records instead of a table, and back; what it is now.
+    ///
+    /// # Errors
+    /// When the output is one Parquet file.
+    pub(super) fn turn_records(&mut self) -> Result<Format, ConsoleError> {
+        let format = if self.format == Format::Records { Format::Table } else { Format::Records };
+        self.set_format(format)?;
+        Ok(format)
     }
 
     /// Writes one result. The statement is named when reading its rows fails.
@@ -118,12 +162,12 @@ impl Output {
     /// # Errors
     /// When the rows cannot be read, cannot be held by the format, or cannot be written.
     pub(super) async fn write(&mut self, answer: Answer, statement: &str) -> Result<(), ConsoleError> {
-        if self.results > 0 && matches!(self.format, Format::Table | Format::Csv) {
+        if self.results > 0 && matches!(self.format, Format::Table | Format::Records | Format::Csv) {
             self.put(b"\n")?;
         }
         self.results += 1;
         match self.format {
-            Format::Table => self.write_table(answer, statement).await?,
+            Format::Table | Format::Records => self.write_table(answer, statement).await?,
             Format::Csv => self.write_csv(answer, statement).await?,
             Format::Json => self.write_json(answer, statement).await?,
             Format::Jsonl => self.write_jsonl(answer, statement).await?,
@@ -170,7 +214,10 @@ impl Output {
             }
             total += batch.num_rows();
         }
-        let text = lay_out(&schema, &shown, self.width);
+        let text = match self.format {
+            Format::Records => lay_out_records(&schema, &shown, self.width.unwrap_or(60)),
+            _ => lay_out(&schema, &shown, self.width),
+        };
         self.put(text.as_bytes())?;
         let closing = closing_line(shown.len(), total);
         self.put(closing.as_bytes())
@@ -179,7 +226,7 @@ impl Output {
     async fn write_csv(&mut self, mut answer: Answer, statement: &str) -> Result<(), ConsoleError> {
         let mut line = String::new();
         for (index, field) in answer.rows.schema().fields().iter().enumerate() {
-            push_csv(&mut line, index, Some(field.name()), self.width.is_some());
+            push_csv(&mut line, index, Some(field.name()), self.cells(true));
         }
         line.push('\n');
         self.put(line.as_bytes())?;
@@ -190,13 +237,24 @@ impl Output {
                 line.clear();
                 for (index, column) in columns.iter().enumerate() {
                     let value = column.text(row);
-                    push_csv(&mut line, index, value.as_deref(), self.width.is_some());
+                    push_csv(&mut line, index, value.as_deref(), self.cells(column.is_text()));
                 }
                 line.push('\n');
                 self.put(line.as_bytes())?;
             }
         }
         Ok(())
+    }
+
+    /// How a CSV cell is written, of a column that holds text or of another.
+    fn cells(&self, is_text: bool) -> Cells {
+        match (self.raw_csv, self.width.is_some()) {
+            // A terminal acts on what a file only keeps.
+            (true, true) => Cells::Shown,
+            (true, false) => Cells::Raw,
+            (false, _) if is_text => Cells::Inert,
+            (false, _) => Cells::Shown,
+        }
     }
 
     async fn write_json(&mut self, answer: Answer, statement: &str) -> Result<(), ConsoleError> {
@@ -373,6 +431,10 @@ struct Column<'a> {
 }
 
 impl Column<'_> {
+    fn is_text(&self) -> bool {
+        !self.values.data_type().is_numeric() && !self.values.data_type().is_temporal()
+    }
+
     /// None is NULL.
     fn text(&self, row: usize) -> Option<String> {
         (!self.values.is_null(row)).then(|| self.formatter.value(row).to_string())
@@ -449,18 +511,35 @@ fn closing_line(shown: usize, total: usize) -> String {
     }
 }
 
+/// What is done to a CSV cell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cells {
+    /// Nothing.
+    Raw,
+    /// Active characters are written out.
+    Shown,
+    /// That, and it begins no formula.
+    Inert,
+}
+
 /// One CSV cell. NULL is empty and bare, the empty text is `""`, so that the two stay apart.
-fn push_csv(line: &mut String, index: usize, value: Option<&str>, is_terminal: bool) {
+fn push_csv(line: &mut String, index: usize, value: Option<&str>, cells: Cells) {
     if index > 0 {
         line.push(',');
     }
     let Some(value) = value else {
         return;
     };
-    // A terminal acts on what a file only keeps.
-    let value = if is_terminal { escape_text(value) } else { value.into() };
+    let value = match cells {
+        Cells::Raw => value.into(),
+        Cells::Shown => escape_text(value),
+        Cells::Inert => escape_formula(value).into(),
+    };
     let needs_quotes = value.is_empty()
         || value.contains([',', '"', '\n', '\r'])
+        // A line that begins so is a command to CI systems, a quote in front of it is not.
+        || value.starts_with("::")
+        || value.starts_with("##")
         || value.starts_with(char::is_whitespace)
         || value.ends_with(char::is_whitespace);
     if needs_quotes {
@@ -554,7 +633,7 @@ mod tests {
 
     use arrow::datatypes::{DataType, Field, Schema};
 
-    use super::{distinct_names, lay_out, push_csv};
+    use super::{Cells, distinct_names, lay_out, push_csv};
 
     fn schema(columns: usize) -> Schema {
         Schema::new((0..columns).map(|index| Field::new(format!("c{index}"), DataType::Utf8, true)).collect::<Vec<_>>())
@@ -573,14 +652,17 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_gets_csv_without_active_characters() {
-        let cell = |is_terminal| {
+    fn a_cell_is_raw_only_where_that_was_asked_for() {
+        let cell = |value, cells| {
             let mut line = String::new();
-            push_csv(&mut line, 0, Some("\u{1b}[2J\nx"), is_terminal);
+            push_csv(&mut line, 0, Some(value), cells);
             line
         };
-        assert_eq!(cell(true), "\\x1b[2J\\nx");
-        assert_eq!(cell(false), "\"\u{1b}[2J\nx\"");
+        assert_eq!(cell("\u{1b}[2J\nx", Cells::Shown), "\\x1b[2J\\nx");
+        assert_eq!(cell("\u{1b}[2J\nx", Cells::Inert), "\\x1b[2J\\nx");
+        assert_eq!(cell("\u{1b}[2J\nx", Cells::Raw), "\"\u{1b}[2J\nx\"");
+        assert_eq!(cell("-5", Cells::Shown), "-5");
+        assert_eq!(cell("=1+1", Cells::Inert), "'=1+1");
     }
 
     #[test]

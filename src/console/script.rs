@@ -4,13 +4,14 @@
 //! comments, and dollar quotes. The SQL itself is left to the parser.
 
 use super::error::ConsoleError;
+use super::output::Format;
 
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Item {
     /// A SQL statement, without its `;`.
     Sql(String),
-    /// `@name parameter=value …`.
+    /// `@name parameter=value …`, or `@name --parameter value …`.
     Ready {
         /// The name, without `@`.
         name: String,
@@ -26,10 +27,16 @@ pub(super) enum Item {
 pub(super) enum Command {
     /// `\d`: the tables.
     Tables,
-    /// `\d NAME`: the columns of a table.
-    Columns(String),
+    /// `\d NAME`: the columns of a table, or the text of a ready-made query.
+    Describe(String),
     /// `\l`, `\list`: the ready-made queries.
     List,
+    /// `\timing [on|off]`: whether the time of each answer is said; without a word the other way round.
+    Timing(Option<bool>),
+    /// `\format NAME`: how rows are written.
+    Format(Format),
+    /// `\x`: records instead of a table, and back.
+    Records,
     /// `\?`: the commands.
     Help,
     /// `\q`: the end.
@@ -39,7 +46,14 @@ pub(super) enum Command {
 impl Item {
     /// Whether the item gives rows.
     pub(super) fn gives_rows(&self) -> bool {
-        !matches!(self, Self::Command(Command::Help | Command::Quit))
+        match self {
+            Self::Sql(_) | Self::Ready { .. } => true,
+            Self::Command(command) => match command {
+                Command::Tables | Command::List => true,
+                Command::Describe(name) => !name.starts_with('@'),
+                Command::Timing(_) | Command::Format(_) | Command::Records | Command::Help | Command::Quit => false,
+            },
+        }
     }
 }
 
@@ -113,17 +127,28 @@ pub(super) fn is_open(typed: &str) -> bool {
     }
 }
 
-/// `name=value` as a pair.
+/// Parameters: `name=value`, `--name=value` or `--name value`.
 ///
 /// # Errors
-/// When there is no `=` or no name before it.
-pub(super) fn parse_parameter(word: &str) -> Result<(String, String), ConsoleError> {
-    match word.split_once('=') {
-        Some((name, value)) if !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_') => {
-            Ok((name.to_owned(), value.to_owned()))
+/// When a word is none of these.
+pub(super) fn parse_parameters(words: &[String]) -> Result<Vec<(String, String)>, ConsoleError> {
+    let is_name = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_');
+    let mut parameters = Vec::new();
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let bad = || ConsoleError::BadParameter { word: word.clone() };
+        let (name, value) = match (word.strip_prefix("--"), word.split_once('=')) {
+            (Some(flag), None) => (flag.replace('-', "_"), words.next().ok_or_else(bad)?.clone()),
+            (Some(_), Some((flag, value))) => (flag[2..].replace('-', "_"), value.to_owned()),
+            (None, Some((name, value))) => (name.to_owned(), value.to_owned()),
+            (None, None) => return Err(bad()),
+        };
+        if !is_name(&name) {
+            return Err(bad());
         }
-        _ => Err(ConsoleError::BadParameter { word: word.to_owned() }),
+        parameters.push((name, value));
     }
+    Ok(parameters)
 }
 
 fn parse_line(line: &str) -> Result<Item, ConsoleError> {
@@ -134,12 +159,20 @@ fn parse_line(line: &str) -> Result<Item, ConsoleError> {
         None => ("", [].as_slice()),
     };
     if let Some(name) = first.strip_prefix('@') {
-        let parameters = arguments.iter().map(|word| parse_parameter(word)).collect::<Result<_, _>>()?;
-        return Ok(Item::Ready { name: name.to_owned(), parameters });
+        return Ok(Item::Ready { name: name.to_owned(), parameters: parse_parameters(arguments)? });
     }
+    let switch = |word: &str| match word {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(ConsoleError::UnknownCommand { command: line.to_owned() }),
+    };
     let command = match (first, arguments) {
         ("\\d" | "\\dt", []) => Command::Tables,
-        ("\\d", [table]) => Command::Columns(table.clone()),
+        ("\\d", [name]) => Command::Describe(name.clone()),
+        ("\\timing", []) => Command::Timing(None),
+        ("\\timing", [word]) => Command::Timing(Some(switch(word)?)),
+        ("\\format", [name]) => Command::Format(Format::of_the_shell(name)?),
+        ("\\x", []) => Command::Records,
         ("\\l" | "\\list", []) => Command::List,
         ("\\?" | "\\h" | "\\help", []) => Command::Help,
         ("\\q" | "\\quit", []) => Command::Quit,
@@ -326,7 +359,7 @@ mod tests {
         assert_eq!(
             items,
             [
-                Item::Command(Command::Columns("findings".to_owned())),
+                Item::Command(Command::Describe("findings".to_owned())),
                 Item::Ready {
                     name: "worst_windows".to_owned(),
                     parameters: vec![("limit".to_owned(), "5".to_owned()), ("note".to_owned(), "a b".to_owned())],
@@ -335,7 +368,11 @@ mod tests {
                 Item::Command(Command::Quit),
             ]
         );
-        assert_eq!(statements("\\x"), ["there is no command `\\x`"]);
+        assert_eq!(statements("\\y"), ["there is no command `\\y`"]);
+        assert_eq!(statements("\\timing maybe"), ["there is no command `\\timing maybe`"]);
+        assert_eq!(statements("\\format parquet"), ["`parquet` is no way to show rows here"]);
+        assert_eq!(parse("@q --a 1 --b-c=2 d=3").unwrap_or_default(), parse("@q a=1 b_c=2 d=3").unwrap_or_default());
+        assert_eq!(statements("@q --a"), ["`--a` is not a parameter of the form NAME=VALUE"]);
         assert_eq!(statements("@runs five"), ["`five` is not a parameter of the form NAME=VALUE"]);
     }
 

@@ -9,10 +9,10 @@ use rustyline::highlight::Highlighter;
 use rustyline::hint::Hinter;
 use rustyline::history::FileHistory;
 use rustyline::validate::Validator;
-use rustyline::{Config, Context, Editor, Helper};
+use rustyline::{CompletionType, Config, Context, Editor, Helper};
 
 use super::error::ConsoleError;
-use super::escape::escape_text;
+use super::escape::{escape_lines, escape_text};
 use super::output::Output;
 use super::queries::READY_QUERIES;
 use super::script::{self, Command, Item};
@@ -26,10 +26,13 @@ const PROMPT_OPEN: &str = "      '> ";
 /// What `\?` shows.
 pub(super) const HELP: &str = "\
 SELECT … ;         ask the report; a statement may have several lines and ends with ;
-@NAME [P=V …]      run a ready-made query, as in @latest_findings limit=5
+@NAME [--P V …]    run a ready-made query, as in @worst_windows --stream orders --limit 5
 \\l, \\list          the ready-made queries
 \\d                 the tables
-\\d NAME            the columns of a table
+\\d NAME            the columns of a table; \\d @NAME the SQL of a ready-made query
+\\x                 rows as records, one column a line, and back
+\\format NAME       how rows are written: table, records, csv, json, jsonl
+\\timing [on|off]   how long each answer took
 \\?                 this help
 \\q, Ctrl-D         leave; Ctrl-C drops what was typed, or stops a statement
 $run in a statement is the latest run, unless said otherwise: WHERE run = $run
@@ -41,7 +44,12 @@ $run in a statement is the latest run, unless said otherwise: WHERE run = $run
 /// When the terminal cannot be read, or nobody reads the output any more.
 pub(super) async fn talk(console: &Console, output: &mut Output, given: &Parameters) -> Result<(), ConsoleError> {
     let unreadable = |error: ReadlineError| ConsoleError::Terminal { reason: error.to_string() };
-    let config = Config::builder().max_history_size(1_000).map_err(unreadable)?.build();
+    let config = Config::builder()
+        .max_history_size(1_000)
+        .map_err(unreadable)?
+        // As in psql: what can follow is listed, and what all of it begins with is filled in.
+        .completion_type(CompletionType::List)
+        .build();
     let mut editor: Editor<Words, FileHistory> = Editor::with_config(config).map_err(unreadable)?;
     editor.set_helper(Some(Words::new()));
     let history = history_file();
@@ -114,9 +122,13 @@ async fn answer(console: &Console, output: &mut Output, given: &Parameters, entr
 }
 
 fn complain(error: &ConsoleError) {
-    let text = format!("error: {error}\nhelp: {}\n", error.help());
+    remark(&crate::error::redacted(&format!("error: {error}\nhelp: {}", error.help())));
+}
+
+/// Something beside the answers, on stderr.
+pub(super) fn remark(text: &str) {
     // Nowhere left to say it if this fails.
-    let _ = io::stderr().write_all(text.as_bytes());
+    let _ = io::stderr().write_all(format!("{}\n", escape_lines(text)).as_bytes());
 }
 
 /// `gapless/sql_history` in the user's state directory (XDG Base Directory Specification), made when it is not there. None when there is
@@ -129,9 +141,12 @@ fn history_file() -> Option<PathBuf> {
     Some(directory.join("sql_history"))
 }
 
-/// What the Tab key completes: tables, columns, ready-made queries, commands, and the words of a query.
+/// What the Tab key completes: what can stand at this place.
 struct Words {
-    words: Vec<String>,
+    /// SQL, tables and columns.
+    sql: Vec<String>,
+    tables: Vec<String>,
+    queries: Vec<String>,
 }
 
 const SQL_WORDS: &[&str] = &[
@@ -155,19 +170,51 @@ const SQL_WORDS: &[&str] = &[
     "IS NOT NULL",
 ];
 
+const COMMANDS: &[&str] = &["\\?", "\\d", "\\format", "\\l", "\\q", "\\timing", "\\x"];
+
 impl Words {
     fn new() -> Self {
-        let mut words: Vec<String> = SQL_WORDS.iter().map(|word| (*word).to_owned()).collect();
-        words.extend(READY_QUERIES.iter().map(|query| format!("@{}", query.id)));
+        let mut sql: Vec<String> = SQL_WORDS.iter().map(|word| (*word).to_owned()).collect();
         for table in TABLES {
-            words.push(table.name.to_owned());
-            words.extend(table.file_schema().fields().iter().map(|field| field.name().clone()));
+            sql.push(table.name.to_owned());
+            sql.extend(table.file_schema().fields().iter().map(|field| field.name().clone()));
         }
-        words.push("$run".to_owned());
-        words.push("run".to_owned());
-        words.sort();
-        words.dedup();
-        Self { words }
+        sql.extend(["$run".to_owned(), "run".to_owned()]);
+        sql.sort();
+        sql.dedup();
+        let mut tables: Vec<String> = TABLES.iter().map(|table| table.name.to_owned()).collect();
+        tables.sort();
+        let mut queries: Vec<String> = READY_QUERIES.iter().map(|query| format!("@{}", query.id)).collect();
+        queries.sort();
+        Self { sql, tables, queries }
+    }
+
+    /// What can stand after that text, and whether that is few enough to be listed before a letter of it is typed.
+    fn after(&self, before: &str) -> (Vec<String>, bool) {
+        let own = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let line = before.trim_start();
+        let mut words = line.split_whitespace();
+        let first = words.next().unwrap_or_default();
+        if first == "\\d" {
+            return ([self.tables.as_slice(), &self.queries].concat(), true);
+        }
+        if first == "\\format" {
+            return (own(&["table", "records", "csv", "json", "jsonl"]), true);
+        }
+        if first == "\\timing" {
+            return (own(&["on", "off"]), true);
+        }
+        if let Some(query) = first.strip_prefix('@') {
+            let header = READY_QUERIES.iter().find(|ready| ready.id == query).and_then(|ready| ready.header().ok());
+            let names = header.map(|header| header.parameters).unwrap_or_default().into_iter();
+            return (names.map(|(name, _)| format!("--{name}")).filter(|flag| !line.contains(flag.as_str())).collect(), true);
+        }
+        let last = line.split_whitespace().next_back().unwrap_or_default().to_ascii_uppercase();
+        match last.as_str() {
+            "" => ([own(COMMANDS), self.queries.clone(), self.sql.clone()].concat(), false),
+            "FROM" | "JOIN" | "DESCRIBE" => (self.tables.clone(), true),
+            _ => (self.sql.clone(), false),
+        }
     }
 }
 
@@ -175,16 +222,17 @@ impl Completer for Words {
     type Candidate = String;
 
     fn complete(&self, line: &str, position: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<String>)> {
-        let before = &line[..position];
-        let start = before
-            .rfind(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '@' | '$')))
-            .map_or(0, |at| at + before[at..].chars().next().map_or(1, char::len_utf8));
-        let word = &before[start..];
-        if word.is_empty() {
+        let typed = &line[..position];
+        let start = typed
+            .rfind(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '@' | '$' | '\\' | '-' | '?')))
+            .map_or(0, |at| at + typed[at..].chars().next().map_or(1, char::len_utf8));
+        let (before, word) = typed.split_at(start);
+        let (mut candidates, unprompted) = self.after(before);
+        if word.is_empty() && !unprompted {
             return Ok((start, Vec::new()));
         }
-        let begins = |candidate: &&String| candidate.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word));
-        Ok((start, self.words.iter().filter(begins).cloned().collect()))
+        candidates.retain(|candidate| candidate.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word)));
+        Ok((start, candidates))
     }
 }
 

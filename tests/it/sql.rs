@@ -580,8 +580,11 @@ fn nothing_from_the_data_acts_on_a_terminal() {
     let json = said(&report.ask(&[question, "--format", "jsonl"]));
     assert!(!json.chars().any(|c| c.is_control() && c != '\n') && !json.contains('\u{202e}'), "{json}");
     assert_eq!(serde_json::from_str::<Value>(&json).expect("JSON")["original_value"], HOSTILE);
-    // CSV into a file or pipe keeps the value.
-    assert_eq!(said(&report.ask(&[question, "--format", "csv"])), format!("original_value,backfill_value\n{HOSTILE},\"\"\n"));
+    // CSV into a file or pipe keeps the value where that is asked for.
+    let raw = said(&report.ask(&[question, "--format", "csv", "--raw-csv"]));
+    assert_eq!(raw, format!("original_value,backfill_value\n{HOSTILE},\"\"\n"));
+    let csv = said(&report.ask(&[question, "--format", "csv"]));
+    assert!(!csv.chars().any(|c| c.is_control() && c != '\n') && !csv.contains('\u{202e}'), "{csv}");
     // A column's name comes from whoever wrote the statement, which may be a tool.
     assert!(said(&report.ask(&["SELECT 1 AS \"a\u{1b}[31m\""])).contains("a\\x1b[31m"));
     let lines = said(&report.ask(&["SELECT 'a\nb\tc' AS v"]));
@@ -697,7 +700,7 @@ fn the_ready_made_queries_are_listed_without_a_report() {
         .output()
         .expect("gapless runs");
     let listed = said(&output);
-    assert!(listed.starts_with("query,summary,parameters\n@runs,"), "{listed}");
+    assert!(listed.starts_with("query,summary,parameters\n'@runs,"), "{listed}");
     assert_eq!(listed.lines().count(), READY_QUERIES.len() + 1);
 }
 
@@ -803,4 +806,159 @@ fn the_chance_of_another_interruption_has_an_interval_or_is_not_told() {
     quiet.table("a", "streams", &[bounds]);
     assert_eq!(quiet.rows(&["@recurrence"])[0]["judged"], "too few to tell");
     assert_eq!(quiet.rows(&["@time_between_interruptions"])[0]["judged"], "too few to tell");
+}
+
+/// The parameters of a ready-made query as the flags that people try first, in every way to write them.
+#[test]
+fn a_ready_made_query_takes_its_parameters_as_flags() {
+    let report = Report::new();
+    let streams = |arguments: &[&str]| -> Vec<String> {
+        report.rows(arguments).iter().map(|row| row["stream"].as_str().unwrap_or_default().to_owned()).collect()
+    };
+    assert_eq!(streams(&["@streams"]), ["orders", "weather"]);
+    for arguments in [
+        &["@streams", "--stream", "weather"][..],
+        &["@streams", "--stream=weather"],
+        &["@streams", "stream=weather"],
+        &["--stream", "weather", "@streams", "--run", "b"],
+    ] {
+        assert_eq!(streams(arguments), ["weather"], "{arguments:?}");
+    }
+    assert_eq!(report.rows(&["@worst_windows", "--stream", "orders", "--limit", "1"]).len(), 1);
+    assert!(report.rows(&["@worst_windows", "--stream", "weather"]).iter().all(|row| row["stream"] == "weather"));
+    // A statement of one's own has parameters too; what is an option of the command stays one.
+    assert_eq!(report.rows(&["SELECT $n + 1 AS n, $t AS t", "--n", "4", "--t", "x"])[0], json!({"n": 5, "t": "x"}));
+    assert_eq!(said(&report.ask(&["SELECT $n AS n", "--n", "-4", "--format", "csv"])), "n\n-4\n");
+    for (arguments, expected) in [
+        (&["@worst_windows", "--strem", "orders"][..], "`@worst_windows` has no parameter `strem`; the nearest: `stream`"),
+        (&["@streams", "--stream", "ordres"], "the report holds no stream `ordres`; the nearest: `orders`"),
+        (&["@worst_windows", "--limit", "many"], "must be a whole number"),
+        (&["@streams", "--run", "c"], "the report holds no run `c`"),
+    ] {
+        let complaint = complained(&report.ask(arguments));
+        assert!(complaint.contains(expected) || complaint.contains(&expected.replace("`@worst_windows`", "the argument")), "{complaint}");
+    }
+    let lone = report.ask(&["@streams", "--stream"]);
+    assert_eq!(lone.status.code(), Some(2), "a flag without its value is a mistake");
+}
+
+/// Every query that looks at streams can be asked about one of them, and then speaks of no other.
+#[test]
+fn every_ready_made_query_can_be_asked_about_one_stream() {
+    let report = Report::new();
+    for query in READY_QUERIES.iter().filter(|query| query.id != "runs") {
+        let header = query.header().expect("a header");
+        assert!(header.parameters.iter().any(|(name, default)| name == "stream" && default == "*"), "{}", query.id);
+        let name = format!("@{}", query.id);
+        let all = report.rows(&[&name]);
+        let one = report.rows(&[&name, "--stream", "orders"]);
+        assert!(one.iter().all(|row| row["stream"] == "orders"), "{name}: {one:?}");
+        // Queries with a limit show more of one stream; the others exactly what they show of it among all.
+        if !header.parameters.iter().any(|(name, _)| name == "limit") {
+            let expected: Vec<_> = all.into_iter().filter(|row| row["stream"] == "orders").collect();
+            assert_eq!(one, expected, "{name}");
+        }
+    }
+}
+
+/// No text cell of a CSV is a formula or an escape; numbers stay numbers; and who asks for the raw values gets them.
+#[test]
+fn a_csv_is_safe_to_open_unless_it_is_asked_for_raw() {
+    let report = Report::new();
+    let question = "SELECT -5 AS n, '=cmd()' AS a, 'x' || chr(27) || '[31m' AS \"=b\", '-1' AS c";
+    assert_eq!(said(&report.ask(&[question, "--format", "csv"])), "n,a,'=b,c\n-5,'=cmd(),x\\x1b[31m,'-1\n");
+    assert_eq!(said(&report.ask(&[question, "--format", "csv", "--raw-csv"])), "n,a,=b,c\n-5,=cmd(),x\u{1b}[31m,-1\n");
+}
+
+/// What was typed into the shell on a terminal, and what it said after each step.
+fn type_into(report: &Report, home: &Path, steps: &[(&str, &str)]) -> Vec<String> {
+    let file = home.join("steps.json");
+    fs::write(&file, serde_json::to_string(steps).expect("JSON")).expect("a file");
+    let output = Command::new(super::outside::python())
+        .arg(super::outside::repository().join("tests/python/shell.py"))
+        .arg(&file)
+        .arg(env!("CARGO_BIN_EXE_gapless"))
+        .args(["sql", "--report"])
+        .arg(report.path())
+        .env("XDG_STATE_HOME", home)
+        .env("TERM", "xterm")
+        .output()
+        .expect("python runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let seen: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(seen["code"], 0);
+    seen["seen"].as_array().expect("a list").iter().map(|text| text.as_str().expect("text").to_owned()).collect()
+}
+
+/// The shell on a real terminal: completion of tables, columns, queries and their parameters, `\d`, timing, output modes, errors that do
+/// not end it, and history, also of the shell before.
+#[test]
+fn the_shell_on_a_terminal() {
+    let report = Report::new();
+    let home = tempfile::tempdir().expect("a directory");
+    const PROMPT: &str = "gapless> ";
+    let seen = type_into(
+        &report,
+        home.path(),
+        &[
+            ("", PROMPT),
+            ("\\d\r", "one row for"),
+            ("\\d find\t\r", "original_value"),
+            ("@worst_w\t", "@worst_windows"),
+            (" --str\t", "--stream"),
+            (" orders\r", "row_difference"),
+            ("SELECT origi\t", "original_"),
+            ("v\t", "original_value"),
+            (" FROM findi\t", "findings"),
+            (" LIMIT 1;\r", "1 row"),
+            ("\\timing on\r", "timing is on"),
+            ("\\format csv\r", PROMPT),
+            ("SELECT 1 AS one;\r", "time: 0."),
+            ("\\format json\r", PROMPT),
+            ("SELECT 2 AS two;\r", "[{\"two\":2}]"),
+            ("\\x\r", "rows are records"),
+            ("SELECT 3 AS three;\r", "three  3"),
+            ("\\x\r", "rows are a table"),
+            ("\\d @streams\r", "-- id: streams"),
+            ("SELECT nope FROM findings;\r", "there is no column `nope`"),
+            ("\\nonsense\r", "there is no command"),
+            ("SELECT\r", "-> "),
+            ("4 AS four;\r", "four"),
+            ("\u{3}", PROMPT),
+            ("\\?\r", "\\timing [on|off]"),
+            ("\\q\r", ""),
+        ],
+    );
+    assert!(seen[0].contains("2 runs in") && seen[0].contains("the latest b: fail"), "{}", seen[0]);
+    assert!(seen[12].contains("one\n1\n"), "{}", seen[12]);
+    // Another shell, another day: the arrow brings back what was asked last, and it runs.
+    let again = type_into(
+        &report,
+        home.path(),
+        &[
+            ("", PROMPT),
+            ("\u{1b}[A\u{1b}[A\u{1b}[A", "4 AS four;"),
+            ("\r", "1 row"),
+            ("\\d @wor\t\r", "-- id: worst_windows"),
+            ("\u{4}", ""),
+        ],
+    );
+    assert!(again[2].contains('4'), "{}", again[2]);
+    let history = fs::read_to_string(home.path().join("gapless/sql_history")).expect("a history");
+    assert!(history.contains("@worst_windows --stream orders"), "{history}");
+}
+
+/// The same commands in a script; what is not among the answers goes to stderr.
+#[test]
+fn a_script_changes_its_output_as_it_goes() {
+    let report = Report::new();
+    let output =
+        report.ask_with(&[], "\\format jsonl\nSELECT 1 AS a;\n\\timing\n\\format csv\nSELECT 2 AS a;\n\\format records\nSELECT 3 AS a;\n");
+    assert_eq!(output.status.code(), Some(0));
+    let stdout = String::from_utf8(output.stdout).expect("text");
+    assert!(stdout.starts_with("{\"a\":1}\n\na\n2\n\n── row 1 ") && stdout.ends_with("a  3\n1 row\n"), "{stdout}");
+    let stderr = String::from_utf8(output.stderr).expect("text");
+    assert!(stderr.starts_with("timing is on\ntime: 0.") && stderr.matches("time: ").count() == 2, "{stderr}");
+    let complaint = complained(&report.ask_with(&[], "\\format parquet\n"));
+    assert!(complaint.contains("no way to show rows here"), "{complaint}");
 }
