@@ -105,6 +105,124 @@ fn the_picture_holds_the_planted_gaps_where_they_are() {
     }
 }
 
+/// A hand on the page: the mouse over a shape tells its exact times and counts, a drag zooms to what was drawn over, a double click goes back,
+/// the keyboard does the same, and what is printed is unfolded.
+#[test]
+fn the_picture_answers_mouse_and_keyboard() {
+    let case = Case::new();
+    let job = repository().join("fixtures/flights-outage/gapless.toml");
+    assert_eq!(verify(&case, &["--job", job.to_str().unwrap()]), 1);
+    let line = "document.querySelectorAll('figure.coverage')[0].querySelectorAll('svg.lanes')[0]";
+    let middle = |shape: &str| {
+        format!(
+            "(() => {{ const r = {line}.querySelector('{shape}').getBoundingClientRect(); return [r.left + r.width / 2, r.top + r.height / 2]; }})()"
+        )
+    };
+    let along = |share: f64| {
+        format!("(() => {{ const r = {line}.getBoundingClientRect(); return [r.left + r.width * {share}, r.top + r.height / 2]; }})()")
+    };
+    let tip = "(() => { const t = document.getElementById('tip'); const r = t.getBoundingClientRect(); \
+               return t.hidden ? null : { text: [...t.children].map((c) => c.textContent), inside: r.left >= 0 && r.top >= 0 && r.right <= innerWidth && r.bottom <= innerHeight }; })()";
+    let state = format!(
+        "({{ zoomed: {line}.closest('figure').dataset.zoomed, gap: parseFloat({line}.querySelector('.g').getAttribute('width')), \
+         x: parseFloat({line}.querySelector('.g').getAttribute('x')), tick: {line}.closest('figure').querySelector('.tick').textContent, \
+         bands: document.querySelectorAll('.band').length, focus: document.activeElement.getAttribute('aria-label') }})"
+    );
+    let moved = |at: String| serde_json::json!({"mouse": "moved", "at": at});
+    let read = |what: &str| serde_json::json!({"read": what});
+    let key = |key: &str| serde_json::json!({"key": key});
+    let acts = serde_json::json!([
+        read(&format!("{line}.scrollIntoView({{ block: 'center' }})")),
+        moved(middle("rect.g")),
+        read(tip),
+        moved(middle("rect.o")),
+        read(tip),
+        {"mouse": "moved", "at": "[5, 5]"},
+        read(tip),
+        // From a fifth to three fifths of the line.
+        moved(along(0.2)),
+        {"mouse": "pressed", "at": along(0.2)},
+        {"mouse": "moved", "at": along(0.4), "held": true},
+        read(&state),
+        {"mouse": "moved", "at": along(0.6), "held": true},
+        {"mouse": "released", "at": along(0.6)},
+        read(&state),
+        // The shapes answer where they are now.
+        moved(middle("rect.g")),
+        read(tip),
+        {"mouse": "pressed", "at": along(0.5)},
+        {"mouse": "released", "at": along(0.5)},
+        {"mouse": "pressed", "at": along(0.5), "clicks": 2},
+        {"mouse": "released", "at": along(0.5), "clicks": 2},
+        read(&state),
+        // A stroke that is let go outside of the picture ends there too.
+        {"mouse": "pressed", "at": along(0.5)},
+        {"mouse": "moved", "at": along(1.2), "held": true},
+        {"mouse": "released", "at": along(1.2)},
+        read(&state),
+        read(&format!("{line}.focus()")),
+        key("0"),
+        key("ArrowRight"),
+        read(tip),
+        key("+"),
+        read(&state),
+        key("]"),
+        key("-"),
+        key("Escape"),
+        read(tip),
+        key("Tab"),
+        read("document.activeElement.closest('svg.lanes') !== null || document.activeElement.tagName"),
+        key("Tab"),
+        read("addEventListener('beforeprint', () => { window.printed = [document.querySelectorAll('details:not([open])').length, \
+              [...document.querySelectorAll('figure.coverage')].map((f) => f.dataset.zoomed)]; })"),
+        {"print": true},
+        read("[window.printed, document.querySelectorAll('details:not([open])').length > 0]"),
+    ]);
+    case.file("acts.json", acts.to_string());
+    let seen = act(&case.path("report.html"), &case.path("acts.json"));
+    let gap = &seen[1];
+    assert_eq!(
+        gap["text"],
+        serde_json::json!(["missing on both sides", "2013-07-08T15:00:00Z to 2013-07-08T16:30:00Z", "3 missing", "origin=LGA"]),
+        "{gap}"
+    );
+    assert_eq!(gap["inside"], true);
+    assert!(seen[2]["text"][2].as_str().unwrap().ends_with(" rows"), "{}", seen[2]);
+    assert_eq!(seen[3], Value::Null, "the tip goes with the mouse");
+    assert!(seen[4]["bands"] == 1 && seen[4]["zoomed"] != "yes", "what is drawn over is seen: {}", seen[4]);
+    let close = |value: &Value, wanted: f64| (value.as_f64().unwrap() - wanted).abs() < 0.3;
+    // 31.25 per cent from the left, of which 20 are gone, two and a half times as wide.
+    assert!(close(&seen[5]["x"], (31.25 - 20.0) * 2.5) && close(&seen[5]["gap"], 9.375 * 2.5) && seen[5]["zoomed"] == "yes", "{}", seen[5]);
+    assert_eq!(seen[5]["bands"], 0);
+    assert!(seen[5]["tick"].as_str().unwrap().starts_with("2013-07-08 13:1"), "{}", seen[5]);
+    assert_eq!(seen[6], *gap, "zoomed, a shape says the same");
+    assert!(close(&seen[7]["gap"], 9.375) && seen[7]["zoomed"] == "no", "{}", seen[7]);
+    assert!(close(&seen[8]["x"], 0.0) || seen[8]["zoomed"] == "yes", "{}", seen[8]);
+    assert!(seen[10]["text"][1].as_str().unwrap().contains("2013-07-08"), "{}", seen[10]);
+    assert!(close(&seen[11]["gap"], 9.375 * 2.0), "{}", seen[11]);
+    assert_eq!(seen[12], Value::Null);
+    assert_eq!(seen[13], true, "the next line is the next stop of the keyboard");
+    assert_eq!(seen[15], serde_json::json!([[0, ["no", null]], true]), "printed unfolded, and folded again");
+}
+
+/// What acts on the page read, after asserting that the page kept quiet.
+fn act(page: &Path, acts: &Path) -> Vec<Value> {
+    let output = Command::new(python())
+        .arg(repository().join("tests/python/browser.py"))
+        .arg(chromium())
+        .arg(page)
+        .arg("--acts")
+        .arg(acts)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let seen: Value = serde_json::from_slice(&output.stdout).unwrap();
+    for quiet in ["said", "asked", "dialogs"] {
+        assert_eq!(seen[quiet], serde_json::json!([]), "{quiet}");
+    }
+    seen["read"].as_array().unwrap().clone()
+}
+
 /// A mirror of the fixture: gaps of one side lie in its own lane, at both ends of the bounds too.
 #[test]
 fn the_picture_of_a_replica_says_whose_gap_it_is() {
@@ -243,27 +361,30 @@ fn a_large_run_stays_readable() {
     assert!(html.contains(" are shown"), "what is cut is said");
 }
 
+/// What those write into data who want a reader to run it.
+const PAYLOADS: [&str; 16] = [
+    "<script>window.hacked=1;alert(1)</script>",
+    "\"><img src=x onerror=\"window.hacked=1\">",
+    "'><svg onload=window.hacked=1>",
+    "</script><script>window.hacked=1</script>",
+    "</style></title></textarea></pre>--><script>window.hacked=1</script>",
+    "javascript:window.hacked=1",
+    "{{constructor.constructor('window.hacked=1')()}}${window.hacked=1}",
+    "=cmd|' /C calc'!A0",
+    "+1;=HYPERLINK(\"http://evil.example\")",
+    "@SUM(1+1)*cmd|' /C calc'!A0",
+    "\u{1b}[2J\u{1b}]0;owned\u{7}\u{9b}31m",
+    "abc\u{202e}fdp.exe\u{2066}\u{200b}",
+    "]]><!ENTITY x SYSTEM 'file:///etc/passwd'>&x;",
+    "`` ` ``` | [x](javascript:alert(1)) <b> @everyone #1 www.evil.example",
+    "\n::error::owned\n##[error]owned\r\n::set-output name=x::y",
+    "a\"b\\n} 1\ngapless_run_verdict{verdict=\"pass\"} 1",
+];
+
 /// The payloads of those who write into data what a reader might run, in every place that data can fill and every output.
 #[test]
 fn hostile_data_is_inert_everywhere() {
-    let payloads = [
-        "<script>window.hacked=1;alert(1)</script>",
-        "\"><img src=x onerror=\"window.hacked=1\">",
-        "'><svg onload=window.hacked=1>",
-        "</script><script>window.hacked=1</script>",
-        "</style></title></textarea></pre>--><script>window.hacked=1</script>",
-        "javascript:window.hacked=1",
-        "{{constructor.constructor('window.hacked=1')()}}${window.hacked=1}",
-        "=cmd|' /C calc'!A0",
-        "+1;=HYPERLINK(\"http://evil.example\")",
-        "@SUM(1+1)*cmd|' /C calc'!A0",
-        "\u{1b}[2J\u{1b}]0;owned\u{7}\u{9b}31m",
-        "abc\u{202e}fdp.exe\u{2066}\u{200b}",
-        "]]><!ENTITY x SYSTEM 'file:///etc/passwd'>&x;",
-        "`` ` ``` | [x](javascript:alert(1)) <b> @everyone #1 www.evil.example",
-        "\n::error::owned\n##[error]owned\r\n::set-output name=x::y",
-        "a\"b\\n} 1\ngapless_run_verdict{verdict=\"pass\"} 1",
-    ];
+    let payloads = PAYLOADS;
     let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
     let evil = payloads.join(" ");
     let case = Case::new();
@@ -296,10 +417,55 @@ fn hostile_data_is_inert_everywhere() {
             assert = toml(&format!("length({}) < 3", quoted(&evil))),
         ),
     );
+    are_inert(&case, 1);
+}
+
+/// Each payload at the very beginning of each place that data can fill: key, value, series, and the names of the column of each, of the stream
+/// and of a rule.
+#[test]
+fn each_payload_is_inert_in_each_place() {
+    let case = Case::new();
+    let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
+    let toml = |text: &str| serde_json::to_string(text).unwrap().replace('\u{7f}', "\\u007f");
+    let mut job = String::new();
+    for (at, payload) in PAYLOADS.iter().enumerate() {
+        // Names of columns are trimmed by nobody, but must differ.
+        let (key, value) = (format!("{payload} "), format!("{payload}  "));
+        let header = format!("at,{},{},{}\n", quoted(payload), quoted(&key), quoted(&value));
+        let row = |hour: i32, value: &str| format!("2024-05-06T{hour:02}:00:00Z,{0},{0},{1}\n", quoted(payload), quoted(value));
+        case.file(&format!("a{at}.csv"), format!("{header}{}{}{}", row(0, payload), row(1, payload), row(4, payload)));
+        case.file(&format!("b{at}.csv"), format!("{header}{}{}", row(0, payload), row(1, &format!("{payload}!"))));
+        job.push_str(&format!(
+            "[[stream]]\nname = {name}\noriginal = \"a{at}.csv\"\nbackfill = \"b{at}.csv\"\nkey = [\"at\", {key}]\ntime = \"at\"\nseries = [{name}]\ncadence = \"1h\"\n\
+             [[stream.rule]]\nname = {rule}\nassert = {assert}\n",
+            name = toml(payload),
+            key = toml(&key),
+            rule = toml(&format!("{payload}{at}")),
+            assert = toml(&format!("length({}) < 3", quoted(&value))),
+        ));
+        // What `init` writes of such columns is the job that it means.
+        if at % 5 == 0 {
+            let (a, b) = (format!("a{at}.csv"), format!("b{at}.csv"));
+            let written = case.run(&["init", &a, &b, "--time", "at", "--keyless"]);
+            assert_eq!(written.code, Some(0), "{}", written.stderr);
+            let unseen =
+                |c: &char| c.is_control() && *c != '\n' || matches!(c, '\u{200b}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+            assert_eq!(written.stdout.chars().find(unseen), None);
+            let job: toml::Value = toml::from_str(&written.stdout).unwrap();
+            assert_eq!(job["stream"].as_array().unwrap().len(), 1, "{}", written.stdout);
+        }
+    }
+    case.file("job.toml", job);
+    are_inert(&case, PAYLOADS.len());
+}
+
+/// Verifies the job of a case, and holds every output to be text and nothing else.
+fn are_inert(case: &Case, streams: usize) {
     let mut args = vec!["verify", "--job", "job.toml"];
     let outputs: Vec<String> = SUFFIXES.iter().map(|suffix| format!("report.{suffix}")).collect();
     outputs.iter().for_each(|output| args.extend(["--output", output]));
     let run = case.run(&args);
+    let payloads = PAYLOADS;
     assert_eq!(run.code, Some(1), "{}{}", run.stdout, run.stderr);
     let read = |suffix: &str| std::fs::read_to_string(case.path(&format!("report.{suffix}"))).unwrap();
 
@@ -308,6 +474,26 @@ fn hostile_data_is_inert_everywhere() {
     let shell = case.run(&["report", "--runs"]).stdout;
     let against = case.run(&["report", "--against", "latest", "--verbose"]).stdout;
     let mut all: Vec<(&str, String)> = SUFFIXES.iter().map(|suffix| (*suffix, read(suffix))).collect();
+    // What the console makes of every query, and what `init` writes of such data, are outputs too.
+    let script: String = gapless::console::READY_QUERIES.iter().map(|query| format!("@{}\n", query.id)).collect();
+    case.file("all.sql", script + "SELECT original_value FROM findings;\nSELECT key FROM findings;\nSELECT message FROM findings;");
+    for format in ["table", "records", "csv", "json", "jsonl"] {
+        let answer = case.run(&["sql", "-f", "all.sql", "--format", format]);
+        assert_eq!(answer.code, Some(0), "{}", answer.stderr);
+        if format == "csv" {
+            for line in answer.stdout.lines() {
+                for formula in [",=", ",\"=", ",@", ",\"@", ",+", ",\"+"] {
+                    assert!(!line.contains(formula), "{line}");
+                }
+                assert!(!line.starts_with(['=', '@', '+']), "{line}");
+            }
+        }
+        all.push((format, answer.stdout));
+        all.push(("stderr of sql", answer.stderr));
+    }
+    let refused = case.run(&["sql", "SELECT CAST(original_value AS BIGINT) FROM findings WHERE original_value IS NOT NULL"]);
+    assert_eq!(refused.code, Some(2));
+    all.push(("an error of sql", refused.stderr));
     all.extend([("stdout", run.stdout), ("stderr", run.stderr), ("github", github.clone()), ("runs", shell), ("against", against)]);
     for (name, text) in &all {
         let bad = text
@@ -328,8 +514,10 @@ fn hostile_data_is_inert_everywhere() {
 
     // The parsers see one run, and the data in its own places.
     let seen = understood(case.dir());
-    assert_eq!(seen["junit"].as_array().unwrap().len(), 1);
-    assert_eq!(seen["junit"][0]["counted"], seen["junit"][0]["tests"]);
+    assert_eq!(seen["junit"].as_array().unwrap().len(), streams);
+    for suite in seen["junit"].as_array().unwrap() {
+        assert_eq!(suite["counted"], suite["tests"]);
+    }
     for row in seen["csv"].as_array().unwrap() {
         for (column, cell) in row.as_object().unwrap() {
             let cell = cell.as_str().unwrap();

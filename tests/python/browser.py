@@ -1,9 +1,11 @@
 """Opens a page in headless Chromium and prints what became of it, as JSON.
 
-    browser.py CHROMIUM PAGE [--dark] [--width N] [--script FILE] [--shot FILE]
+    browser.py CHROMIUM PAGE [--dark] [--width N] [--script FILE] [--acts FILE] [--shot FILE]
 
-SCRIPT is run in the page after it has loaded; what it returns is `result`. Everything that the page logged, threw, or asked a network for
-is listed.
+SCRIPT is run in the page after it has loaded; what it returns is `result`. ACTS is a JSON array of what a hand then does, in order: `{"mouse":
+"moved", "at": …}` (or `pressed`, `released`, twice for a double click with `"clicks": 2`), where `at` is an expression that gives [x, y];
+`{"key": "Tab"}`; `{"print": true}`; and `{"read": …}`, an expression whose value goes to `read`. Everything that the page logged, threw, or asked
+a network for is listed.
 """
 
 import argparse
@@ -25,6 +27,7 @@ arguments.add_argument("--dark", action="store_true")
 arguments.add_argument("--width", type=int, default=1200)
 arguments.add_argument("--height", type=int, default=900)
 arguments.add_argument("--script")
+arguments.add_argument("--acts")
 arguments.add_argument("--shot")
 arguments = arguments.parse_args()
 
@@ -85,14 +88,41 @@ try:
     while not any(event.get("method") == "Page.loadEventFired" for event in events):
         events.append(json.loads(socket.recv()))
     loaded = time.monotonic() - started
-    result = None
-    if arguments.script:
-        answer = call(
-            "Runtime.evaluate", page, expression=pathlib.Path(arguments.script).read_text(), returnByValue=True, awaitPromise=True
-        )
+
+    def evaluate(expression):
+        answer = call("Runtime.evaluate", page, expression=expression, returnByValue=True, awaitPromise=True)
         if "exceptionDetails" in answer:
-            sys.exit(json.dumps(answer["exceptionDetails"], indent=1))
-        result = answer["result"].get("value")
+            sys.exit(json.dumps({"expression": expression, **answer["exceptionDetails"]}, indent=1))
+        return answer["result"].get("value")
+
+    result = evaluate(pathlib.Path(arguments.script).read_text()) if arguments.script else None
+    read = []
+    for act in json.loads(pathlib.Path(arguments.acts).read_text()) if arguments.acts else []:
+        if "mouse" in act:
+            x, y = evaluate(act["at"])
+            button = "none" if act["mouse"] == "moved" else "left"
+            call(
+                "Input.dispatchMouseEvent",
+                page,
+                type=f"mouse{act['mouse'].capitalize()}",
+                x=x,
+                y=y,
+                button=button,
+                buttons=int(act["mouse"] == "pressed" or act.get("held", False)),
+                clickCount=act.get("clicks", 1),
+            )
+        elif "key" in act:
+            text = act["key"] if len(act["key"]) == 1 else ""
+            call("Input.dispatchKeyEvent", page, type="keyDown", key=act["key"], code=act.get("code", act["key"]), text=text)
+            call("Input.dispatchKeyEvent", page, type="keyUp", key=act["key"], code=act.get("code", act["key"]))
+        elif "print" in act:
+            pdf = base64.b64decode(call("Page.printToPDF", page, printBackground=True)["data"])
+            assert pdf.startswith(b"%PDF-") and len(pdf) > 5_000, "no pages were printed"
+        elif "shot" in act:
+            shot = call("Page.captureScreenshot", page, captureBeyondViewport=False)
+            pathlib.Path(act["shot"]).write_bytes(base64.b64decode(shot["data"]))
+        else:
+            read.append(evaluate(act["read"]))
     if arguments.shot:
         shot = call("Page.captureScreenshot", page, captureBeyondViewport=False)
         pathlib.Path(arguments.shot).write_bytes(base64.b64decode(shot["data"]))
@@ -104,6 +134,7 @@ try:
         json.dumps(
             {
                 "result": result,
+                "read": read,
                 "said": said,
                 "asked": [url for url in asked if not url.startswith(("file:", "data:"))],
                 "dialogs": dialogs,

@@ -4,7 +4,7 @@
   const hide = () => { tip.hidden = true; };
   const say = (rect, x, y) => {
     const d = rect.dataset;
-    const line = rect.closest("svg").dataset.series;
+    const line = rect.closest("svg").dataset.series === "{}" ? "" : rect.closest(".line").querySelector(".name").textContent;
     tip.textContent = "";
     const head = document.createElement("b");
     head.textContent = d.word;
@@ -16,7 +16,7 @@
       rows.textContent = Number(d.rows).toLocaleString("en") + (rect.classList.contains("g") ? " missing" : rect.classList.contains("p") ? " not there" : " rows");
       tip.append(rows);
     }
-    if (line && line !== "{}") {
+    if (line) {
       const series = document.createElement("small");
       series.textContent = line;
       tip.append(series);
