@@ -6,6 +6,7 @@ DIRECTORY holds report.json, .jsonl, .csv, .xml, .md, .prom, .openlineage.json; 
 Whatever a parser or a schema objects to ends the script with a traceback.
 """
 
+import copy
 import csv
 import io
 import json
@@ -65,9 +66,15 @@ rows = list(csv.DictReader(io.StringIO(text("csv"), newline=""), strict=True))
 assert all(None not in row and None not in row.values() for row in rows), "a row has too many or too few cells"
 seen["csv"] = rows
 
-# JUnit: the schema, then the reader.
+# JUnit: the schema of Jenkins, what it shares with that of Ant, then the reader; and each schema must be able to say no.
 xml = lxml.etree.fromstring(text("xml").encode(), lxml.etree.XMLParser(resolve_entities=False))
-lxml.etree.XMLSchema(file=str(pathlib.Path(__file__).parent / "junit.xsd")).assertValid(xml)
+for place in (pathlib.Path(sys.prefix) / "share/junit-10.xsd", pathlib.Path(__file__).parent / "junit.xsd"):
+    junit = lxml.etree.XMLSchema(file=str(place))
+    junit.assertValid(xml)
+    for spoil in (lambda suite: suite.attrib.pop("name"), lambda suite: suite.set("gapless", "x"), lambda suite: suite.set("time", "soon")):
+        wrong = copy.deepcopy(xml)
+        spoil(wrong[0])
+        assert not junit.validate(wrong), place
 suites = junitparser.JUnitXml.fromstring(text("xml").encode())
 seen["junit"] = [
     {
