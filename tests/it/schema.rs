@@ -89,6 +89,20 @@ fn every_job_of_the_repository_fits_the_schema() {
     }
 }
 
+/// Checks that are added, and what they say of themselves, are what editors propose for `[severity]` and `[[accept]]`.
+#[test]
+fn the_schema_lists_every_check() {
+    let source = std::fs::read_to_string(repository().join("schema/job.schema.json")).unwrap();
+    let schema: Value = serde_json::from_str(&source).unwrap();
+    // `rule` is no id of a finding: rules have names of their own.
+    let checks: Vec<_> = gapless::checks::catalogue::all().into_iter().filter(|check| check.id != "rule").collect();
+    let severities = schema["properties"]["severity"]["properties"].as_object().unwrap();
+    let listed: Vec<(&str, &str)> = severities.iter().map(|(id, field)| (id.as_str(), field["description"].as_str().unwrap())).collect();
+    assert_eq!(listed, checks.iter().map(|check| (check.id, check.summary.as_str())).collect::<Vec<_>>());
+    let accepted = schema["definitions"]["accept"]["properties"]["check"]["anyOf"][0]["enum"].as_array().unwrap();
+    assert_eq!(accepted.iter().map(|id| id.as_str().unwrap()).collect::<Vec<_>>(), checks.iter().map(|check| check.id).collect::<Vec<_>>());
+}
+
 /// Every field of every table is given every kind of value. What gapless takes the schema takes, and what the schema takes gapless refuses
 /// only for reasons that no schema can see.
 #[test]
