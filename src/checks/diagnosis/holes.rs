@@ -586,7 +586,7 @@ fn settle(prepared: &Prepared, evidence: &Evidence, moved: Option<&Shift>, hole:
         Subject::Repeats => return settle_repeats(hole),
         Subject::Late => {
             let [late, _] = &hole.late;
-            hole.evidence = format!("every row came after its window was complete{}: {}", with_grace(prepared), late.words());
+            hole.evidence = format!("every row came after its window was complete{}, {}", with_grace(prepared), late.words());
             hole.cause = "late";
             return;
         }
@@ -649,8 +649,8 @@ fn settle(prepared: &Prepared, evidence: &Evidence, moved: Option<&Shift>, hole:
     let there = held.max(other.map_or(0, |side| hole.edge.inside[side.index()]));
     let came_late = late.is_some_and(|late| late.rows * 2 >= there) && hole.thinned.is_none();
     if let Some(late) = late {
-        let rows = counted(late.rows, "row");
-        said.push(format!("{rows} of them came after their windows were complete{}: {}", with_grace(prepared), late.words()));
+        let rows = grouped(late.rows);
+        said.push(format!("{rows} of them came after their windows were complete{}, {}", with_grace(prepared), late.words()));
     }
     hole.cause = if let Some((survivors, lost, runs)) = hole.thinned {
         let all = survivors + lost;
