@@ -22,6 +22,7 @@ use super::ascents::KeyOrder;
 use super::hashing::SideHasher;
 use super::reading::{Want, fold, near_ranges, scan};
 use super::sketch::tag_of;
+use super::untold::UntoldColumns;
 use crate::domain::{Fingerprint, Intervals, Seed, Side};
 use crate::error::Result;
 use crate::findings::StageRecord;
@@ -153,10 +154,10 @@ impl Search<'_> {
         for opened in self.prepared.sides.iter().filter(|opened| sides.contains(&opened.side)) {
             let plan = scan(self.prepared, opened, &self.want(opened, None)).await?;
             let hasher = SideHasher::new(opened.side, self.prepared, self.seed, &plan.schema());
-            let maps = maps.clone();
+            let (maps, (untold, key)) = (maps.clone(), self.known(opened));
             self.progress.stage(&format!("mapping keys of {} {}", self.prepared.stream.name, opened.side), opened.rows_hint);
             let add = move |(): &mut (), batch| {
-                let batch = hasher.inside(&batch)?.unwrap_or(batch);
+                let batch = untold.named(hasher.inside(&batch)?.unwrap_or(batch), &key)?;
                 maps.add(&hasher.hash(&batch, false)?.keys);
                 Ok(())
             };
@@ -173,7 +174,13 @@ impl Search<'_> {
         columns.extend(self.prepared.time.filter(|time| !columns.contains(time) && !self.prepared.stream.bounds.is_open()));
         let bounded = self.options.shortcuts.statistics;
         let near = within.filter(|_| bounded).and_then(|within| near_ranges(self.prepared, opened, within.place, &within.ranges, false));
-        Want { columns, hashed: true, bounded, near, ..Want::default() }
+        Want { columns, untold: true, hashed: true, bounded, near, ..Want::default() }
+    }
+
+    /// Rows whose key cannot be told come neither once nor twice.
+    fn known(&self, opened: &Opened) -> (UntoldColumns, Vec<usize>) {
+        let key = if self.prepared.key.is_some() { self.prepared.identity() } else { Vec::new() };
+        (UntoldColumns::of(self.prepared, opened), key)
     }
 
     async fn settle(
@@ -194,11 +201,11 @@ impl Search<'_> {
                 for opened in self.prepared.sides.iter().filter(|opened| sides.contains(&opened.side)) {
                     let plan = scan(self.prepared, opened, &self.want(opened, within)).await?;
                     let hasher = SideHasher::new(opened.side, self.prepared, self.seed, &plan.schema());
-                    let (candidates, held) = (candidates.clone(), held.clone());
+                    let (candidates, held, (untold, key)) = (candidates.clone(), held.clone(), self.known(opened));
                     let stage = format!("looking for repeated keys in {} {}", self.prepared.stream.name, opened.side);
                     self.progress.stage(&stage, opened.rows_hint);
                     let add = move |kept: &mut Vec<u64>, batch| {
-                        let batch = hasher.inside(&batch)?.unwrap_or(batch);
+                        let batch = untold.named(hasher.inside(&batch)?.unwrap_or(batch), &key)?;
                         let before = kept.len();
                         for key in candidates.among(&hasher, batch)? {
                             if (key >> 96) as u64 % count == slice {

@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, StringArray};
+use arrow::compute::{filter_record_batch, not};
 use arrow::record_batch::RecordBatch;
 use datafusion::error::{DataFusionError, Result};
 
@@ -91,6 +92,17 @@ impl UntoldColumns {
         }
         let rest: Vec<usize> = (0..batch.num_columns()).filter(|at| !own.contains(at)).collect();
         Ok(Taken { batch: batch.project(&rest)?, values })
+    }
+}
+
+impl UntoldColumns {
+    /// The rows of a batch that are known by their key, without those columns.
+    pub(super) fn named(&self, batch: RecordBatch, key: &[usize]) -> Result<RecordBatch> {
+        let taken = self.take(batch)?;
+        match taken.any_of(key) {
+            Some(nameless) => Ok(filter_record_batch(&taken.batch, &not(&nameless)?)?),
+            None => Ok(taken.batch),
+        }
     }
 }
 

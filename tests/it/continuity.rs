@@ -250,8 +250,15 @@ fn a_local_time_that_cannot_be_told_never_makes_a_pass() {
     assert_eq!(accepted("replica", "at", &local("original", "a.csv"), &local("backfill", "a.csv")).verdict(), "pass");
     assert_eq!(accepted("replica", "at", &local("original", "a.csv"), &local("backfill", "b.csv")).verdict(), "incomplete");
     assert_eq!(accepted("single", "at", &local("original", "a.csv"), "").verdict(), "incomplete");
-    let copies = verify(a, &[&["--key", "at", "--time", "at"], &zone[..]].concat());
-    assert_eq!((copies.total("local_time"), copies.total("duplicate_key"), copies.total("null_key")), (1, 0, 0));
+    for more in [&[][..], &["--verify", "full"]] {
+        let two = format!("{a}3,2022-11-06 01:45:00,z\n");
+        let copies = verify(&two, &[&["--key", "at", "--time", "at"], &zone[..], more].concat());
+        let of = |check: &str| copies.total(check);
+        assert_eq!((of("local_time"), copies.verdict()), (2, "fail"), "{}", copies.stdout);
+        if more.is_empty() {
+            assert_eq!((of("duplicate_key"), of("null_key")), (0, 0), "{:#?}", copies.findings);
+        }
+    }
     // In a fill, where both sides hold such values.
     assert_eq!(accepted("fill", "id", &local("original", "a.csv"), &local("backfill", "b.csv")).verdict(), "incomplete");
     // Beside the event time, also where a fill does not read the column at first, and under every way of looking.
