@@ -5,18 +5,21 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant as Clock;
 
 use datafusion::prelude::SessionContext;
 
 use crate::checks::{
-    self, Continuity, Diagnosis, Findings, Localised, Outcome, RelationInput, Screened, catalogue, check_manifests, continuity, diagnose,
-    localise, relations, rows_without_sequence, run_checks, screen, settle_clocks, settle_order, settle_sequences, untold_doubts,
+    self, CheckRun, Continuity, Diagnosis, Findings, Localised, ManifestFact, Outcome, RelationInput, Screened, catalogue, check_manifests,
+    continuity, diagnose, localise, relations, rows_without_sequence, run_checks, screen, settle_clocks, settle_order, settle_sequences,
+    untold_doubts,
 };
-use crate::domain::{Bounds, CHECKSUM_DEFINITION, Cadence, Finding, Instant, Mode, Seed, Severity, Side, Verdict};
+use crate::domain::{Bounds, CHECKSUM_DEFINITION, Cadence, Instant, Mode, Seed, Severity, Side, Verdict};
 use crate::error::{Error, Result, redacted};
 use crate::findings::{
-    AcceptUse, CheckRecord, CheckStatus, Counts, Extent, RunRecord, SideRecord, StageRecord, StreamRecord, apply_accepts,
+    AcceptUse, Accepting, CheckRecord, CheckStatus, Counts, Extent, FindingList, FindingWriter, RunRecord, SideRecord, StageRecord,
+    StreamRecord,
 };
 use crate::gate;
 use crate::job::{Expect, Job, RunOptions, Stream};
@@ -45,13 +48,13 @@ pub struct Run<'a> {
 pub async fn verify(job: &Job, run: &Run<'_>) -> Result<RunRecord> {
     let started = now();
     check_names(job)?;
-    let mut streams: Vec<(StreamRecord, Vec<Outcome>)> = Vec::new();
+    let mut accepting = Accepting::new(&job.accepts, started);
+    let mut streams: Vec<Judged> = Vec::new();
     for stream in &job.streams {
-        streams.push(verify_stream(job, stream.clone(), run).await?);
+        streams.push(verify_stream(job, stream.clone(), run, &mut accepting).await?);
     }
-    let uses = accept(job, &mut streams, started);
-    housekeeping(job, &mut streams, &uses).await?;
-    let streams: Vec<StreamRecord> = streams.into_iter().map(|(record, outcomes)| conclude(record, outcomes, run.options)).collect();
+    housekeeping(job, &mut streams, &accepting.uses, run.options).await?;
+    let streams = streams.into_iter().map(|judged| conclude(judged, run.options)).collect::<Result<Vec<StreamRecord>>>()?;
     let mut record = RunRecord {
         id: run_id(started)?,
         job: job.name.clone(),
@@ -68,8 +71,28 @@ pub async fn verify(job: &Job, run: &Run<'_>) -> Result<RunRecord> {
     Ok(record)
 }
 
+/// A stream, what each check came to on it, and its findings so far.
+struct Judged {
+    record: StreamRecord,
+    outcomes: Vec<Outcome>,
+    findings: FindingWriter,
+}
+
+/// What was opened of a stream, and what its passes and checks need beside what they find.
+struct Looked<'a> {
+    job: &'a Job,
+    run: &'a Run<'a>,
+    clock: Clock,
+    context: SessionContext,
+    prepared: Prepared,
+    assumed: Vec<String>,
+    manifests: Vec<ManifestFact>,
+    seed: Seed,
+    shower: Shower,
+}
+
 /// Everything from opening the sides to the outcomes of the checks.
-async fn verify_stream(job: &Job, stream: Stream, run: &Run<'_>) -> Result<(StreamRecord, Vec<Outcome>)> {
+async fn verify_stream(job: &Job, stream: Stream, run: &Run<'_>, accepting: &mut Accepting) -> Result<Judged> {
     let clock = Clock::now();
     let context = session(run.options)?;
     let (stream, sides, assumed) = open(&context, stream, run).await?;
@@ -84,127 +107,163 @@ async fn verify_stream(job: &Job, stream: Stream, run: &Run<'_>) -> Result<(Stre
     let seed = if run.options.untrusted { Seed::from(secret()?) } else { Seed::default() };
     let shower = Shower::new(&prepared.stream.mask, mask_key()?);
     let outcome = passes(&prepared, run, &seed, &shower, &context).await;
-    let (screened, localised, failure) = match outcome {
-        Ok((screened, localised)) => (screened, localised, None),
+    let looked = Looked { job, run, clock, context, prepared, assumed, manifests, seed, shower };
+    let failed = match outcome {
+        Ok((screened, localised)) => {
+            let before = accepting.clone();
+            match looked.judge(screened, localised, None, accepting).await {
+                // What was found could not be kept, so that nothing can be said.
+                Err(error @ Error::SpillFailed { .. }) => {
+                    *accepting = before;
+                    error
+                }
+                outcome => return outcome,
+            }
+        }
         Err(error @ (Error::ReadFailed { .. } | Error::OutOfMemory { .. } | Error::SpillFailed { .. })) => {
-            let named = name_the_file(&context, &prepared, error).await;
-            (Screened::default(), Localised::default(), Some(named))
+            name_the_file(&looked.context, &looked.prepared, error).await
         }
         Err(error) => return Err(error),
     };
-    let (mut screened, mut localised) = (screened, localised);
-    let moved = moved(&context, &prepared).await;
-    if !moved.is_empty() {
-        // What was compared may have been of two versions of a file.
-        localised.differences.iter_mut().for_each(|difference| difference.kind = Some("unstable"));
-    }
-    refuse_times_that_are_all_null(&prepared, &screened)?;
-    let mut after = Clock::now();
-    let mut step = |screened: &mut Screened, name: &'static str, rows: u64| {
-        let elapsed_ms = u64::try_from(after.elapsed().as_millis()).unwrap_or(u64::MAX);
-        screened.stages.push(StageRecord { name: name.into(), side: None, rows, bytes: 0, elapsed_ms });
-        after = Clock::now();
-    };
-    let mut facts = match run.options.only_compare {
-        true => Continuity { bounds: prepared.stream.bounds, ..Continuity::default() },
-        false => continuity(&prepared, &mut screened, &localised),
-    };
-    let windows = facts.windows.len() as u64;
-    step(&mut screened, "continuity", windows);
-    let asked = run.options.diagnosis && !run.options.only_compare && failure.is_none() && moved.is_empty();
-    let mut unexplained = None;
-    let diagnosis = match asked {
-        false => Diagnosis::default(),
-        true => {
-            let found = Findings { prepared: &prepared, screened: &screened, localised: &localised, continuity: &facts };
-            match diagnose(found, run.options, &seed, &shower, &context.task_ctx(), run.progress).await {
-                Ok(diagnosis) => diagnosis,
-                // What was found stands; only why is not known.
-                Err(error @ (Error::ReadFailed { .. } | Error::OutOfMemory { .. })) => {
-                    unexplained = Some(format!("the causes could not be looked for: {error}"));
-                    Diagnosis::default()
+    looked.judge(Screened::default(), Localised::default(), Some(failed), accepting).await
+}
+
+impl Looked<'_> {
+    /// From what the passes left to the outcomes of the checks; `failure` says why they left nothing.
+    async fn judge(
+        &self,
+        mut screened: Screened,
+        mut localised: Localised,
+        failure: Option<Error>,
+        accepting: &mut Accepting,
+    ) -> Result<Judged> {
+        let Looked { job, run, clock, context, prepared, assumed, manifests, seed, shower } = self;
+        let moved = moved(context, prepared).await;
+        if !moved.is_empty() {
+            // What was compared may have been of two versions of a file.
+            localised.differences.say("unstable");
+        }
+        refuse_times_that_are_all_null(prepared, &screened)?;
+        let mut after = Clock::now();
+        let mut step = |screened: &mut Screened, name: &'static str, rows: u64| {
+            let elapsed_ms = u64::try_from(after.elapsed().as_millis()).unwrap_or(u64::MAX);
+            screened.stages.push(StageRecord { name: name.into(), side: None, rows, bytes: 0, elapsed_ms });
+            after = Clock::now();
+        };
+        let mut facts = match run.options.only_compare {
+            true => Continuity { bounds: prepared.stream.bounds, ..Continuity::default() },
+            false => continuity(prepared, &mut screened, &localised)?,
+        };
+        let windows = facts.windows.len() as u64;
+        step(&mut screened, "continuity", windows);
+        let asked = run.options.diagnosis && !run.options.only_compare && failure.is_none() && moved.is_empty();
+        let mut unexplained = None;
+        let diagnosis = match asked {
+            false => Diagnosis::default(),
+            true => {
+                let found = Findings { prepared, screened: &screened, localised: &localised, continuity: &facts };
+                match diagnose(found, run.options, seed, shower, &context.task_ctx(), run.progress).await {
+                    Ok(diagnosis) => diagnosis,
+                    // What was found stands; only why is not known.
+                    Err(error @ (Error::ReadFailed { .. } | Error::OutOfMemory { .. })) => {
+                        unexplained = Some(format!("the causes could not be looked for: {error}"));
+                        Diagnosis::default()
+                    }
+                    Err(error) => return Err(error),
                 }
-                Err(error) => return Err(error),
+            }
+        };
+        screened.stages.extend(diagnosis.stages);
+        step(&mut screened, "causes", diagnosis.incidents.len() as u64);
+        if run.options.untrusted {
+            // Under a secret seed a checksum means nothing outside this run, and showing it would help a forger.
+            facts.windows.iter_mut().for_each(|window| window.checksums = [None, None]);
+        }
+        let input =
+            RelationInput { prepared, screened: &screened, continuity: &facts, manifests, accepts: &[], most: run.options.max_findings };
+        let relations = relations(&input).map_err(|e| Error::engine("staging the relations")(e.into()))?;
+        let table = |name: &str| relations.iter().find(|(known, _)| *known == name).map(|(_, batch)| batch.clone());
+        let missing =
+            || Error::engine("staging the relations")(datafusion::error::DataFusionError::Internal("a relation is missing".to_string()));
+        let (windows, spans, gaps) =
+            (table("windows").ok_or_else(missing)?, table("spans").ok_or_else(missing)?, table("gaps").ok_or_else(missing)?);
+        let seams = table("edges").ok_or_else(missing)?;
+        let why_not =
+            |check: &str| match run.options.only_compare && catalogue::all().iter().any(|c| c.id == check && c.family == "continuity") {
+                true => Some("only the comparison was asked for (--only-compare)".to_string()),
+                false => not_judged(check, prepared, failure.as_ref()),
+            };
+        let own: Vec<_> = catalogue::all().into_iter().filter(|check| check.family != "housekeeping").collect();
+        let bounds = if failure.is_some() { prepared.stream.bounds } else { facts.bounds };
+        let mut findings = FindingWriter::new(&prepared.stream.name, bounds, room(job, run.options));
+        let checks = CheckRun {
+            stream: &prepared.stream.name,
+            relations,
+            differences: Some(Arc::new(std::mem::take(&mut localised.differences))),
+            rules: prepared.stream.rules.iter().map(|rule| (rule.name.clone(), rule.severity)).collect(),
+            severities: &job.severities,
+            accepting: Some(accepting),
+            most: run.options.max_findings,
+            findings: &mut findings,
+        };
+        let outcomes = run_checks(&own, checks, why_not).await?;
+        step(&mut screened, "checks", outcomes.iter().map(Outcome::findings).sum());
+        let mut incomplete = incomplete_reasons(prepared, &screened, &localised, &facts, failure.as_ref());
+        incomplete.extend(unexplained);
+        incomplete.extend(moved.iter().map(|(side, files)| {
+            format!("files of the {side} changed while they were read ({}): what was found is unstable", files.join(", "))
+        }));
+        let mut record = StreamRecord {
+            name: prepared.stream.name.clone(),
+            mode: prepared.stream.mode,
+            verdict: Verdict::Incomplete,
+            reason: String::new(),
+            incomplete,
+            unstable: !moved.is_empty(),
+            sides: side_records(prepared, &screened, &facts, run.options.untrusted || run.options.only_compare),
+            stages: screened.stages.clone(),
+            bounds,
+            bounds_kind: bounds_kind(prepared, facts.bounds),
+            outage: prepared.stream.outage,
+            window: screened.windowing.map(|windowing| windowing.width().to_string()),
+            window_is_default: prepared.stream.window.is_none(),
+            time_zone: prepared.stream.time_zone.name().to_string(),
+            windows_judged: facts.windows.iter().filter(|window| window.status != "empty").count() as u64,
+            counts: counts(prepared, &screened, &localised, &outcomes, failure.is_some()),
+            checks: Vec::new(),
+            findings: FindingList::none(&prepared.stream.name),
+            totals: BTreeMap::new(),
+            found: BTreeMap::new(),
+            by_severity: BTreeMap::new(),
+            accepted: 0,
+            known: 0,
+            cut: Vec::new(),
+            assumed: assumed.clone(),
+            checksum: CHECKSUM_DEFINITION.to_string(),
+            windows,
+            spans,
+            gaps,
+            seams,
+            incidents: diagnosis.incidents,
+            diagnoses: diagnosis.diagnoses,
+            extents: extents(&facts),
+            elapsed_ms: 0,
+        };
+        complete_totals(prepared, &screened, &localised, &outcomes, job, &mut record);
+        for (severity, count) in outcomes.iter().flat_map(|outcome| &outcome.accepted) {
+            record.accepted += count;
+            if let Some(all) = record.by_severity.get_mut(severity) {
+                *all = all.saturating_sub(*count);
             }
         }
-    };
-    screened.stages.extend(diagnosis.stages);
-    step(&mut screened, "causes", diagnosis.incidents.len() as u64);
-    if run.options.untrusted {
-        // Under a secret seed a checksum means nothing outside this run, and showing it would help a forger.
-        facts.windows.iter_mut().for_each(|window| window.checksums = [None, None]);
+        record.elapsed_ms = u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Ok(Judged { record, outcomes, findings })
     }
-    let input = RelationInput {
-        prepared: &prepared,
-        screened: &screened,
-        localised: &localised,
-        continuity: &facts,
-        manifests: &manifests,
-        accepts: &[],
-        most: run.options.max_findings,
-    };
-    let relations = relations(&input).map_err(|e| Error::engine("staging the relations")(e.into()))?;
-    // From here on the relations hold them.
-    localised.differences = Vec::new();
-    let table = |name: &str| relations.iter().find(|(known, _)| *known == name).map(|(_, batch)| batch.clone());
-    let missing =
-        || Error::engine("staging the relations")(datafusion::error::DataFusionError::Internal("a relation is missing".to_string()));
-    let (windows, spans, gaps) =
-        (table("windows").ok_or_else(missing)?, table("spans").ok_or_else(missing)?, table("gaps").ok_or_else(missing)?);
-    let seams = table("edges").ok_or_else(missing)?;
-    let why_not = |check: &str| match run.options.only_compare && catalogue::all().iter().any(|c| c.id == check && c.family == "continuity")
-    {
-        true => Some("only the comparison was asked for (--only-compare)".to_string()),
-        false => not_judged(check, &prepared, failure.as_ref()),
-    };
-    let own: Vec<_> = catalogue::all().into_iter().filter(|check| check.family != "housekeeping").collect();
-    let mut outcomes = run_checks(&own, &prepared.stream.name, relations, why_not, &job.severities).await?;
-    name_rules(&prepared, &mut outcomes);
-    step(&mut screened, "checks", outcomes.iter().map(|outcome| outcome.findings.len() as u64).sum());
-    let mut incomplete = incomplete_reasons(&prepared, &screened, &localised, &facts, failure.as_ref());
-    incomplete.extend(unexplained);
-    incomplete.extend(moved.iter().map(|(side, files)| {
-        format!("files of the {side} changed while they were read ({}): what was found is unstable", files.join(", "))
-    }));
-    let mut record = StreamRecord {
-        name: prepared.stream.name.clone(),
-        mode: prepared.stream.mode,
-        verdict: Verdict::Incomplete,
-        reason: String::new(),
-        incomplete,
-        unstable: !moved.is_empty(),
-        sides: side_records(&prepared, &screened, &facts, run.options.untrusted || run.options.only_compare),
-        stages: screened.stages.clone(),
-        bounds: if failure.is_some() { prepared.stream.bounds } else { facts.bounds },
-        bounds_kind: bounds_kind(&prepared, facts.bounds),
-        outage: prepared.stream.outage,
-        window: screened.windowing.map(|windowing| windowing.width().to_string()),
-        window_is_default: prepared.stream.window.is_none(),
-        time_zone: prepared.stream.time_zone.name().to_string(),
-        windows_judged: facts.windows.iter().filter(|window| window.status != "empty").count() as u64,
-        counts: counts(&prepared, &screened, &localised, &outcomes, failure.is_some()),
-        checks: Vec::new(),
-        findings: Vec::new(),
-        totals: BTreeMap::new(),
-        found: BTreeMap::new(),
-        by_severity: BTreeMap::new(),
-        accepted: 0,
-        known: 0,
-        cut: Vec::new(),
-        assumed,
-        checksum: CHECKSUM_DEFINITION.to_string(),
-        windows,
-        spans,
-        gaps,
-        seams,
-        incidents: diagnosis.incidents,
-        diagnoses: diagnosis.diagnoses,
-        extents: extents(&facts),
-        elapsed_ms: 0,
-    };
-    complete_totals(&prepared, &screened, &localised, &outcomes, job, &mut record);
-    record.elapsed_ms = u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX);
-    Ok((record, outcomes))
+}
+
+/// Bytes of findings that a stream holds in memory: its part of a sixteenth of the budget.
+fn room(job: &Job, options: &RunOptions) -> u64 {
+    options.memory_bytes / 16 / (job.streams.len() as u64).max(1)
 }
 
 /// The files of each side that are not what they were when the side was opened.
@@ -443,25 +502,6 @@ fn not_judged(check: &str, prepared: &Prepared, failure: Option<&Error>) -> Opti
     }
 }
 
-/// Splits the outcome of the check `rule` into one a rule, so that each is reported under its own name.
-fn name_rules(prepared: &Prepared, outcomes: &mut Vec<Outcome>) {
-    let Some(at) = outcomes.iter().position(|outcome| outcome.check == "rule") else { return };
-    if prepared.stream.rules.is_empty() {
-        return;
-    }
-    let all = outcomes.remove(at);
-    for (offset, rule) in prepared.stream.rules.iter().enumerate() {
-        let own = Outcome {
-            check: rule.name.clone(),
-            severity: rule.severity,
-            findings: all.findings.iter().filter(|finding| finding.check == rule.name).cloned().collect(),
-            not_judged: all.not_judged.clone(),
-            duration_ms: all.duration_ms,
-        };
-        outcomes.insert(at + offset, own);
-    }
-}
-
 /// What should have been looked at and was not.
 fn incomplete_reasons(
     prepared: &Prepared,
@@ -553,9 +593,7 @@ fn counts(prepared: &Prepared, screened: &Screened, localised: &Localised, outco
     }
     let stream = &prepared.stream;
     let side = |side: Side| screened.sides.iter().find(|screen| screen.side == side);
-    let found = |check: &str| {
-        outcomes.iter().find(|outcome| outcome.check == check && outcome.not_judged.is_none()).map(|o| o.findings.len() as u64)
-    };
+    let found = |check: &str| outcomes.iter().find(|outcome| outcome.check == check && outcome.not_judged.is_none()).map(Outcome::findings);
     let (keyed, mode) = (prepared.key.is_some(), stream.mode);
     let replica = mode == Mode::Replica;
     let when = |applies: bool, value: u64| applies.then_some(value);
@@ -622,8 +660,8 @@ fn complete_totals(
         {
             continue;
         }
-        for finding in &outcome.findings {
-            *by.entry((finding.check.clone(), finding.severity)).or_default() += 1;
+        for (sort, count) in &outcome.found {
+            *by.entry(sort.clone()).or_default() += count;
         }
     }
     for ((class, _, severity), count) in &localised.found {
@@ -650,34 +688,11 @@ fn complete_totals(
     }
 }
 
-/// Lets the job's acceptances cover what they cover, over all streams.
-fn accept(job: &Job, streams: &mut [(StreamRecord, Vec<Outcome>)], started: Instant) -> Vec<AcceptUse> {
-    let mut uses: Vec<AcceptUse> = Vec::new();
-    for (record, outcomes) in streams {
-        for outcome in outcomes {
-            let found = apply_accepts(&job.accepts, &mut outcome.findings, started);
-            for (at, new) in found.into_iter().enumerate() {
-                match uses.get_mut(at) {
-                    Some(known) => known.covered += new.covered,
-                    None => uses.push(new),
-                }
-            }
-            for finding in outcome.findings.iter().filter(|finding| finding.accepted) {
-                record.accepted += 1;
-                if let Some(count) = record.by_severity.get_mut(&finding.severity) {
-                    *count = count.saturating_sub(1);
-                }
-            }
-        }
-    }
-    uses
-}
-
 /// The checks over the acceptances themselves: on the stream they name, or on the first.
-async fn housekeeping(job: &Job, streams: &mut [(StreamRecord, Vec<Outcome>)], uses: &[AcceptUse]) -> Result<()> {
+async fn housekeeping(job: &Job, streams: &mut [Judged], uses: &[AcceptUse], options: &RunOptions) -> Result<()> {
     let own: Vec<_> = catalogue::all().into_iter().filter(|check| check.family == "housekeeping").collect();
-    let first = streams.first().map(|(record, _)| record.name.clone());
-    for (record, outcomes) in streams.iter_mut() {
+    let first = streams.first().map(|judged| judged.record.name.clone());
+    for Judged { record, outcomes, findings } in streams.iter_mut() {
         let mine: Vec<AcceptUse> = uses
             .iter()
             .filter(|used| used.accept.stream.as_ref().or(first.as_ref()) == Some(&record.name))
@@ -687,51 +702,57 @@ async fn housekeeping(job: &Job, streams: &mut [(StreamRecord, Vec<Outcome>)], u
             .collect();
         let why_not = |_: &str| job.accepts.is_empty().then(|| "nothing was accepted".to_string());
         let relation = checks::accepts_relation(&mine).map_err(|e| Error::engine("staging the relations")(e.into()))?;
-        let found = run_checks(&own, &record.name, vec![("accepts", relation)], why_not, &job.severities).await?;
-        for outcome in &found {
-            for finding in &outcome.findings {
-                *record.totals.entry(finding.check.clone()).or_default() += 1;
-                *record.found.entry((finding.check.clone(), finding.severity)).or_default() += 1;
-                *record.by_severity.entry(finding.severity).or_default() += 1;
-            }
+        let run = CheckRun {
+            stream: &record.name,
+            relations: vec![("accepts", relation)],
+            differences: None,
+            rules: Vec::new(),
+            severities: &job.severities,
+            accepting: None,
+            most: options.max_findings,
+            findings,
+        };
+        let found = run_checks(&own, run, why_not).await?;
+        for ((check, severity), count) in found.iter().flat_map(|outcome| &outcome.found) {
+            *record.totals.entry(check.clone()).or_default() += count;
+            *record.found.entry((check.clone(), *severity)).or_default() += count;
+            *record.by_severity.entry(*severity).or_default() += count;
         }
         outcomes.extend(found);
     }
     Ok(())
 }
 
-/// The verdict of a stream, its reason in one sentence, and its findings up to the limit.
-fn conclude(mut record: StreamRecord, outcomes: Vec<Outcome>, options: &RunOptions) -> StreamRecord {
+/// The verdict of a stream, its reason in one sentence, and its findings.
+fn conclude(judged: Judged, options: &RunOptions) -> Result<StreamRecord> {
+    let Judged { mut record, outcomes, findings } = judged;
     let worst = record.by_severity.iter().filter(|(_, count)| **count > 0).map(|(severity, _)| *severity).max();
     record.verdict = match record.unstable {
         // Of data that moved nothing can be said, not even that it differs.
         true => Verdict::Incomplete,
         false => gate::stream_verdict(options.fail_on, worst, !record.incomplete.is_empty()),
     };
-    let mut findings: Vec<Finding> = Vec::new();
     for outcome in outcomes {
         let total = record.totals.get(&outcome.check).copied().unwrap_or(0);
         if total > options.max_findings as u64 {
             record.cut.push(outcome.check.clone());
         }
-        let counts = outcome.findings.iter().any(|finding| !finding.accepted && finding.severity > Severity::Info);
         record.checks.push(CheckRecord {
             check: outcome.check.clone(),
             severity: outcome.severity,
-            status: match (&outcome.not_judged, counts) {
+            status: match (&outcome.not_judged, outcome.fails) {
                 (Some(_), _) => CheckStatus::NotJudged,
                 (None, true) => CheckStatus::Fail,
                 (None, false) => CheckStatus::Pass,
             },
-            reason: outcome.not_judged.clone(),
+            reason: outcome.not_judged,
             findings: total,
             duration_ms: outcome.duration_ms,
         });
-        findings.extend(outcome.findings.into_iter().take(options.max_findings));
     }
-    record.findings = findings;
+    record.findings = findings.finish()?;
     record.reason = reason(&record, options);
-    record
+    Ok(record)
 }
 
 fn plural(count: u64, word: &str) -> String {
@@ -783,8 +804,9 @@ fn reason(record: &StreamRecord, options: &RunOptions) -> String {
         // Beside accepted findings, and for checks that have no count of their own, what is left of each check is said.
         let threshold = if options.fail_on == crate::job::FailOn::Warn { Severity::Warn } else { Severity::Error };
         for check in record.checks.iter().filter(|check| check.status == CheckStatus::Fail) {
-            let accepted = record.findings.iter().filter(|finding| finding.check == check.check && finding.accepted).count() as u64;
-            let weighs = record.findings.iter().any(|f| f.check == check.check && !f.accepted && f.severity >= threshold);
+            let overview = &record.findings.overview;
+            let accepted = overview.count(|tally| tally.check == check.check && tally.accepted);
+            let weighs = overview.count(|tally| tally.check == check.check && !tally.accepted && tally.severity >= threshold) > 0;
             if weighs || check.severity >= threshold && check.findings > accepted {
                 parts.push(format!("{} {}", check.findings.saturating_sub(accepted), check.check));
             }

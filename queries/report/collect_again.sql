@@ -1,7 +1,7 @@
 -- id: collect_again
 -- summary: Ranges to collect again, per stream, series and side, joined where they touch.
 -- parameters: run = latest, stream = *
--- reads: findings, streams
+-- reads: finding_counts, streams
 -- `side` is the side that lacks the range. Ranges are half-open. A finding about a key stands for its window; one that has neither a
 -- range nor a window gives a line without a range: the whole stream. Copies too many are taken out, not collected (see @duplicates);
 -- in `replica`, a copy that only the original has is a copy that the backfill lost.
@@ -25,8 +25,9 @@ WITH wanted AS (
             ELSE coalesce(f.window_end, f.until_time)
         END AS until_time,
         CASE WHEN f.check = 'sequence_gap' THEN f.from_sequence END AS from_sequence,
-        CASE WHEN f.check = 'sequence_gap' THEN f.until_sequence END AS until_sequence
-    FROM findings f
+        CASE WHEN f.check = 'sequence_gap' THEN f.until_sequence END AS until_sequence,
+        f.findings
+    FROM finding_counts f
     LEFT JOIN streams s ON s.run = f.run AND s.stream = f.stream
     WHERE f.run = $run AND $stream IN ('*', f.stream)
         AND NOT coalesce(f.accepted, false)
@@ -63,17 +64,17 @@ WITH wanted AS (
         max(until_time) AS until_time,
         NULL AS from_sequence,
         NULL AS until_sequence,
-        count(*) AS findings,
+        sum(findings) AS findings,
         string_agg(DISTINCT reason, ', ' ORDER BY reason) AS reasons
     FROM numbered
     GROUP BY stream, series, side, stretch
     UNION ALL
-    SELECT stream, series, side, NULL, NULL, from_sequence, until_sequence, count(*), 'sequence_gap'
+    SELECT stream, series, side, NULL, NULL, from_sequence, until_sequence, sum(findings), 'sequence_gap'
     FROM wanted
     WHERE from_sequence IS NOT NULL
     GROUP BY stream, series, side, from_sequence, until_sequence
     UNION ALL
-    SELECT stream, series, side, NULL, NULL, NULL, NULL, count(*), string_agg(DISTINCT reason, ', ' ORDER BY reason)
+    SELECT stream, series, side, NULL, NULL, NULL, NULL, sum(findings), string_agg(DISTINCT reason, ', ' ORDER BY reason)
     FROM wanted
     WHERE from_sequence IS NULL AND (from_time IS NULL OR until_time IS NULL)
     GROUP BY stream, series, side

@@ -1,16 +1,16 @@
 -- id: duplicates
 -- summary: Duplicated keys by kind and side: keys, copies, and one example.
 -- parameters: run = latest, stream = *
--- reads: findings
+-- reads: finding_counts
 SELECT
     stream,
     kind,
     side,
     severity,
-    count(DISTINCT key) AS keys,
+    sum(keys) AS keys,
     sum(rows) AS copies,
-    min(key) AS example_key
-FROM findings
+    min(example_key) AS example_key
+FROM finding_counts
 WHERE run = $run AND $stream IN ('*', stream) AND check = 'duplicate_key'
 GROUP BY stream, kind, side, severity
 ORDER BY CASE severity WHEN 'error' THEN 0 WHEN 'warn' THEN 1 ELSE 2 END, sum(rows) DESC, stream, kind, side

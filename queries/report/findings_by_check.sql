@@ -1,7 +1,7 @@
 -- id: findings_by_check
 -- summary: How many findings each check has, the gravest first.
 -- parameters: run = latest, stream = *
--- reads: checks, findings
+-- reads: checks, finding_counts
 -- The check's own count is complete; the stored findings may have been cut by --max-findings. A check whose findings have several
 -- severities shows them on one line each, and its count on all of them.
 WITH stored AS (
@@ -9,9 +9,9 @@ WITH stored AS (
         stream,
         check,
         severity,
-        count(*) AS kept,
-        count(*) FILTER (WHERE coalesce(accepted, false)) AS set_aside
-    FROM findings
+        sum(findings) AS kept,
+        coalesce(sum(findings) FILTER (WHERE accepted), 0) AS set_aside
+    FROM finding_counts
     WHERE run = $run AND $stream IN ('*', stream)
     GROUP BY stream, check, severity
 ), counted AS (

@@ -1,7 +1,7 @@
 -- id: rule_violations
 -- summary: Rules that rows broke, or that could not be told for a row, by side, with one example.
 -- parameters: run = latest, stream = *
--- reads: findings
+-- reads: finding_counts
 WITH judged AS (
     SELECT
         stream,
@@ -9,11 +9,11 @@ WITH judged AS (
         CASE WHEN check = 'rule_unknown' THEN 'unknown' ELSE 'broken' END AS outcome,
         side,
         severity,
-        coalesce(rows, 1) AS rows,
-        CASE WHEN accepted THEN 1 ELSE 0 END AS accepted,
-        key,
-        message
-    FROM findings
+        coalesce(rows, findings) AS rows,
+        CASE WHEN accepted THEN findings ELSE 0 END AS accepted,
+        example_key AS key,
+        example_message AS message
+    FROM finding_counts
     WHERE run = $run AND $stream IN ('*', stream) AND (kind = 'violation' OR check = 'rule_unknown')
 ), totals AS (
     SELECT

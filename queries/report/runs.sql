@@ -1,10 +1,10 @@
 -- id: runs
 -- summary: All runs, the latest first, with their verdicts.
--- reads: runs, streams, findings
+-- reads: runs, streams, finding_counts
 WITH counted AS (
     SELECT run, count(*) AS streams, NULL AS findings FROM streams GROUP BY run
     UNION ALL
-    SELECT run, NULL, count(*) FROM findings WHERE NOT coalesce(accepted, false) GROUP BY run
+    SELECT run, NULL, sum(findings) FROM finding_counts WHERE NOT coalesce(accepted, false) GROUP BY run
 ), totals AS (
     SELECT run, max(streams) AS streams, max(findings) AS findings FROM counted GROUP BY run
 )

@@ -1,7 +1,7 @@
 -- id: worst_windows
 -- summary: Windows in which the sides differ most, by findings, then by rows.
 -- parameters: run = latest, stream = *, limit = 20
--- reads: windows, findings
+-- reads: windows, finding_counts
 -- One aggregation over both tables rather than a join, which would lose what has no series. A stream without series has NULL or the
 -- empty text there, depending on the table: both mean the same.
 WITH pieces AS (
@@ -9,8 +9,8 @@ WITH pieces AS (
     FROM windows
     WHERE run = $run AND $stream IN ('*', stream) AND status NOT IN ('match', 'empty')
     UNION ALL
-    SELECT stream, nullif(series, ''), window_start, window_end, NULL, NULL, NULL, count(*)
-    FROM findings
+    SELECT stream, nullif(series, ''), window_start, window_end, NULL, NULL, NULL, sum(findings)
+    FROM finding_counts
     WHERE run = $run AND $stream IN ('*', stream) AND window_start IS NOT NULL AND NOT coalesce(accepted, false)
     GROUP BY stream, nullif(series, ''), window_start, window_end
 ), totals AS (

@@ -17,11 +17,12 @@ use super::digests::digest_of_rows;
 use super::expectation::{Due, Judged, LowWindow, Piece, SeriesProfile, Silence, low_windows};
 use super::extra::Lateness;
 use super::screen::{Screened, SeriesScreen, SideScreen};
-use super::seams::{EdgeFact, OutageFact, Shared, edges, open_outage};
+use super::seams::{EdgeFact, OutageFact, SHARED, SeenKeys, Shared, edges, open_outage};
 use super::settle::Localised;
 use crate::domain::{
     Bounds, Duration, Instant, Intervals, Mode, SequenceCoverage, SequenceSpan, Side, Step, TimeCoverage, Unlearned, Window, Windowing,
 };
+use crate::error::Result;
 use crate::job::{Expect, SequenceKind, Stream};
 use crate::staging::Prepared;
 
@@ -191,7 +192,10 @@ pub(super) enum Measure<'a> {
 }
 
 /// Works out all facts.
-pub fn continuity(prepared: &Prepared, screened: &mut Screened, localised: &Localised) -> Continuity {
+///
+/// # Errors
+/// Differences that were spilled cannot be read back.
+pub fn continuity(prepared: &Prepared, screened: &mut Screened, localised: &Localised) -> Result<Continuity> {
     let stream = &prepared.stream;
     let mut facts = Continuity::default();
     let explicit = stream.window.and(screened.windowing);
@@ -200,8 +204,8 @@ pub fn continuity(prepared: &Prepared, screened: &mut Screened, localised: &Loca
     let extents = screened.sides.iter().flat_map(|side| side.series.values()).filter_map(|series| series.extent);
     let overall = extents.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
     let due = Due::new(stream, overall.map(|(_, last)| last));
-    let shared = shared_rows(stream, localised);
-    let both = Shared::of(stream, localised);
+    let shared = shared_rows(stream, localised)?;
+    let both = Shared::of(stream, localised)?;
     let mut unjudged = Unjudged::default();
     for key in &keys {
         let held: Vec<(Side, Option<&SeriesScreen>)> = screened.sides.iter().map(|side| (side.side, side.series.get(key))).collect();
@@ -245,10 +249,7 @@ pub fn continuity(prepared: &Prepared, screened: &mut Screened, localised: &Loca
         facts.gaps.iter().filter(|gap| gap.status == "unjudged").map(|gap| u64::try_from(gap.missing_estimate).unwrap_or(0)).sum::<u64>();
     facts.doubts.extend(unjudged.reasons());
     let replays = || localised.found.iter().filter(|((_, kind, _), _)| *kind == Some("replay")).map(|(_, count)| *count).sum::<u64>();
-    if stream.mode == Mode::Fill
-        && stream.continuity.expect.is_some()
-        && replays() > localised.differences.iter().filter(|difference| difference.kind == Some("replay")).count() as u64
-    {
+    if stream.mode == Mode::Fill && stream.continuity.expect.is_some() && replays() > listed_replays(localised)? {
         facts.doubts.push("more rows are on both sides than --max-findings lists, so that windows cannot be counted".to_string());
     }
     facts.bounds = Bounds {
@@ -268,7 +269,7 @@ pub fn continuity(prepared: &Prepared, screened: &mut Screened, localised: &Loca
         about_stream("row_outside_bounds", Some(side.side), side.rows_outside, None, None);
     }
     windows(prepared, screened, &keys, &due, &mut facts);
-    facts
+    Ok(facts)
 }
 
 /// What could not be judged, for the verdict.
@@ -341,19 +342,25 @@ fn cadence_facts(step: &Step, label: &str, facts: &mut Continuity) {
 }
 
 /// Rows that both sides hold, by series and window: in the sum of both they count once.
-fn shared_rows(stream: &Stream, localised: &Localised) -> BTreeMap<(String, i128), u64> {
+fn shared_rows(stream: &Stream, localised: &Localised) -> Result<BTreeMap<(String, i128), u64>> {
     let mut shared = BTreeMap::new();
     if stream.mode != Mode::Fill || stream.continuity.expect.is_none() {
-        return shared;
+        return Ok(shared);
     }
-    let mut seen: BTreeSet<(&str, &str)> = BTreeSet::new();
-    for difference in &localised.differences {
+    let mut seen = SeenKeys::new(stream, localised);
+    localised.differences.each(&SHARED, |difference| {
         let both = difference.kind == Some("replay") || difference.class == "value_mismatch";
-        if let (true, Some(window)) = (both && seen.insert((&difference.series, &difference.key)), difference.window) {
+        if let (true, Some(window)) = (both && seen.is_new(difference), difference.window) {
             *shared.entry((difference.series.clone(), window.start.0)).or_default() += 1;
         }
-    }
-    shared
+    })?;
+    Ok(shared)
+}
+
+fn listed_replays(localised: &Localised) -> Result<u64> {
+    let mut replays = 0;
+    localised.differences.each(&SHARED, |difference| replays += u64::from(difference.kind == Some("replay")))?;
+    Ok(replays)
 }
 
 /// The windows that hold fewer rows than was asked for. Returns how many could not be judged.

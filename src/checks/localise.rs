@@ -33,11 +33,12 @@ use datafusion::prelude::Expr;
 
 use super::align::{Held, Left, Remains, wanted_rows};
 use super::buckets::Places;
+use super::differences::Differences;
 use super::hashing::{Hashed, SideHasher};
 use super::reading::{Want, fold, near, near_ranges, scan};
 use super::repeats::{Search, Within};
 use super::screen::{Screened, key_columns};
-use super::settle::{Gathered, Localised, Settle, canonical_order, trim};
+use super::settle::{Gathered, Localised, Settle};
 use super::sketch::{ByHash, Sketch, Tags, tag_of};
 use super::store::{Store, bytes_of, plain, through_engine};
 use super::suspect::suspect;
@@ -94,7 +95,7 @@ pub async fn localise(
 
 impl Look<'_> {
     async fn run(&mut self, screened: &mut Screened) -> Result<Localised> {
-        let mut found = Localised::default();
+        let mut found = self.nothing();
         if self.prepared.stream.mode == Mode::Single && self.prepared.key.is_none() {
             return Ok(found);
         }
@@ -110,7 +111,7 @@ impl Look<'_> {
             *tags = others;
             if tags.len() > self.most_tags() {
                 // What was settled is settled again.
-                found = Localised::default();
+                found = self.nothing();
                 suspects = Suspects::All;
             }
         }
@@ -136,9 +137,14 @@ impl Look<'_> {
                 self.settle(screened, "rows", &columns, Choice::All, rows, &mut found).await?;
             }
         }
-        trim(&mut found.differences, self.options.max_findings);
-        found.differences.sort_by(|a, b| canonical_order(a).cmp(&canonical_order(b)));
+        found.differences.finish()?;
         Ok(found)
+    }
+
+    /// Before anything is settled.
+    fn nothing(&self) -> Localised {
+        let room = self.options.memory_bytes / 16;
+        Localised { differences: Differences::new(self.options.max_findings, room), ..Localised::default() }
     }
 
     /// Settles the keys of left-over rows, and says which must be looked at in another way: those, and `others`.
@@ -734,7 +740,7 @@ impl Look<'_> {
         self.progress.stage(&format!("settling {}", self.prepared.stream.name), Some(groups.len() as u64));
         while let Some(batches) = groups.next()? {
             let gathered = Gathered::new(self.prepared, columns, batches).map_err(Error::engine("settling what differs"))?;
-            Settle::new(self.prepared, screened.windowing, self.shower, gathered, self.options.max_findings)?.run(found);
+            Settle::new(self.prepared, screened.windowing, self.shower, gathered, self.options.max_findings)?.run(found)?;
             self.progress.advance(1);
         }
         Ok(())

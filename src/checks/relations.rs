@@ -8,9 +8,8 @@ use super::extra::Lateness;
 use super::manifest::ManifestFact;
 use super::rules::rules_of;
 use super::screen::Screened;
-use super::settle::Localised;
 use super::untold::UntoldSample;
-use crate::domain::{Instant, Mode, Severity, Side};
+use crate::domain::{Instant, Mode, Side};
 use crate::findings::AcceptUse;
 use crate::findings::columns::{batch, count, end, flag, integer, sequence, start, text};
 use crate::staging::{Prepared, SchemaFactKind};
@@ -21,7 +20,6 @@ use crate::staging::{Prepared, SchemaFactKind};
 pub struct RelationInput<'a> {
     pub prepared: &'a Prepared,
     pub screened: &'a Screened,
-    pub localised: &'a Localised,
     pub continuity: &'a Continuity,
     pub manifests: &'a [ManifestFact],
     /// Known only once the other checks have run.
@@ -50,7 +48,7 @@ fn kind_of(range: Range) -> &'static str {
     }
 }
 
-/// The relations by name.
+/// The relations by name, but for `differences`, which may be many.
 ///
 /// # Errors
 /// Arrow could not build one.
@@ -69,7 +67,6 @@ pub fn relations(input: &RelationInput<'_>) -> Result<Vec<(&'static str, RecordB
         ("cadences", cadences(input.continuity)?),
         ("edges", edges(input.continuity)?),
         ("outages", outages(input)?),
-        ("differences", differences(input.localised)?),
         ("violations", violations(input)?),
         ("local_times", local_times(input)?),
         ("files", files(input.manifests)?),
@@ -290,27 +287,6 @@ fn cadences(continuity: &Continuity) -> Result<RecordBatch, ArrowError> {
         ("cadence_before", text(of.clone().map(|fact| fact.before.as_ref()))),
         ("max_silence", text(of.clone().map(|fact| Some(&fact.silence)))),
         ("steps", count(of.map(|fact| Some(fact.steps)))),
-    ])
-}
-
-fn differences(localised: &Localised) -> Result<RecordBatch, ArrowError> {
-    let of = localised.differences.iter();
-    batch(vec![
-        ("ordinal", count((0..localised.differences.len()).map(|at| Some(at as u64)))),
-        ("class", text(of.clone().map(|d| Some(d.class)))),
-        ("kind", text(of.clone().map(|d| d.kind))),
-        ("severity", text(of.clone().map(|d| d.severity.map(Severity::as_str)))),
-        ("side", text(of.clone().map(|d| d.side.map(Side::as_str)))),
-        ("series", text(of.clone().map(|d| Some(&d.series)))),
-        ("key", text(of.clone().map(|d| (d.key != "{}").then_some(&d.key)))),
-        ("column_name", text(of.clone().map(|d| d.column.as_ref()))),
-        ("original_value", text(of.clone().map(|d| d.original_value.as_ref()))),
-        ("backfill_value", text(of.clone().map(|d| d.backfill_value.as_ref()))),
-        ("rows", count(of.clone().map(|d| Some(d.rows)))),
-        ("window_start", start(of.clone().map(|d| d.window.map(|window| window.start)))),
-        ("window_end", end(of.clone().map(|d| d.window.map(|window| window.end)))),
-        ("from_time", start(of.clone().map(|d| d.from))),
-        ("until_time", end(of.map(|d| d.until))),
     ])
 }
 

@@ -8,11 +8,14 @@ use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, Decimal128Type, Int64Type, TimestampMicrosecondType};
 use arrow::record_batch::RecordBatch;
 use datafusion::datasource::MemTable;
-use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::prelude::{SessionConfig, SessionContext, ident, lit};
+use futures::TryStreamExt;
 
 use super::catalogue::Check;
+use super::differences::{Differences, DifferencesTable, out_of_engine};
 use crate::domain::{Finding, Grain, Instant, Severity, pairs};
 use crate::error::{Error, Result};
+use crate::findings::{Accepting, FindingWriter};
 use crate::staging::refuse_unsafe_joins;
 
 /// What one check came to on one stream.
@@ -22,61 +25,141 @@ pub struct Outcome {
     pub check: String,
     /// How it weighs.
     pub severity: Severity,
-    /// What it found, in canonical order.
-    pub findings: Vec<Finding>,
+    /// How many it found of each check and severity, accepted ones included.
+    pub found: BTreeMap<(String, Severity), u64>,
+    /// How many of them are accepted, by severity.
+    pub accepted: BTreeMap<Severity, u64>,
+    /// Some finding that is not accepted is more than for information.
+    pub fails: bool,
     /// Why it was not judged, if it was not.
     pub not_judged: Option<String>,
     /// How long it took.
     pub duration_ms: f64,
 }
 
-/// Runs checks over relations. `judged` says why a check is not judged; `severities` are the user's changes.
+impl Outcome {
+    /// How many it found.
+    pub fn findings(&self) -> u64 {
+        self.found.values().sum()
+    }
+}
+
+/// What the checks of a stream run over, and where their findings go.
+#[expect(missing_debug_implementations, reason = "it holds files under way")]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct CheckRun<'a> {
+    pub stream: &'a str,
+    pub relations: Vec<(&'static str, RecordBatch)>,
+    /// What the exact look settled; without it there is no relation `differences`.
+    pub differences: Option<Arc<Differences>>,
+    /// The rules of the stream, each with its weight: what the check `rule` finds is reported under their names.
+    pub rules: Vec<(String, Severity)>,
+    /// The user's changes.
+    pub severities: &'a BTreeMap<String, Severity>,
+    pub accepting: Option<&'a mut Accepting>,
+    /// Findings of a check that are listed at most.
+    pub most: usize,
+    pub findings: &'a mut FindingWriter,
+}
+
+/// Runs checks over relations, one after another, and hands on what they find. `judged` says why a check is not judged.
 ///
 /// # Errors
-/// A check that does not run is a defect, never a pass.
-pub async fn run_checks(
-    checks: &[Check],
-    stream: &str,
-    relations: Vec<(&'static str, RecordBatch)>,
-    judged: impl Fn(&str) -> Option<String>,
-    severities: &BTreeMap<String, Severity>,
-) -> Result<Vec<Outcome>> {
+/// A check that does not run is a defect, never a pass. Findings had to go to disk, and could not.
+pub async fn run_checks(checks: &[Check], mut run: CheckRun<'_>, judged: impl Fn(&str) -> Option<String>) -> Result<Vec<Outcome>> {
     let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(1));
-    for (name, batch) in relations {
+    for (name, batch) in std::mem::take(&mut run.relations) {
         let table = MemTable::try_new(batch.schema(), vec![vec![batch]]).map_err(Error::engine(format!("staging {name}")))?;
         context.register_table(name, Arc::new(table)).map_err(Error::engine(format!("staging {name}")))?;
     }
+    if let Some(differences) = run.differences.take() {
+        let table = DifferencesTable::new(differences)?;
+        context.register_table("differences", Arc::new(table)).map_err(Error::engine("staging differences"))?;
+    }
     let mut outcomes = Vec::new();
     for check in checks {
-        let started = Clock::now();
-        let severity = severities.get(check.id).copied();
-        let mut outcome = Outcome {
-            check: check.id.to_string(),
-            severity: severity.unwrap_or(check.severity),
-            findings: Vec::new(),
-            not_judged: judged(check.id),
-            duration_ms: 0.0,
-        };
-        let failed = |source| Error::Check { check: check.id.to_string(), source };
-        let plan = context.sql(&check.sql).await.map_err(failed)?.create_physical_plan().await.map_err(failed)?;
-        refuse_unsafe_joins(&format!("the check '{}'", check.id), plan.as_ref())?;
-        let batches = datafusion::physical_plan::collect(plan, context.task_ctx()).await.map_err(failed)?;
-        let mut findings: Vec<Finding> = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
-        let mut ordinals: Vec<Option<i64>> = Vec::with_capacity(findings.capacity());
-        for batch in &batches {
-            findings_of(check, stream, batch, severity, severities, &mut ordinals, &mut findings);
+        if check.id == "rule" && !run.rules.is_empty() {
+            for (name, severity) in run.rules.clone() {
+                outcomes.push(run.check(&context, check, Some((&name, severity)), judged(check.id)).await?);
+            }
+        } else {
+            outcomes.push(run.check(&context, check, None, judged(check.id)).await?);
         }
-        // The relations are in canonical order; a query that does not keep `ordinal` is ordered by what it says.
-        if !ordinals.is_sorted() || ordinals.contains(&None) {
-            let mut rows: Vec<(Option<i64>, Finding)> = ordinals.into_iter().zip(findings).collect();
-            rows.sort_by(|(a, x), (b, y)| a.cmp(b).then_with(|| order(x).cmp(&order(y))));
-            findings = rows.into_iter().map(|(_, finding)| finding).collect();
-        }
-        outcome.findings = findings;
-        outcome.duration_ms = started.elapsed().as_secs_f64() * 1_000.0;
-        outcomes.push(outcome);
     }
     Ok(outcomes)
+}
+
+impl CheckRun<'_> {
+    /// Runs one check, or of the check `rule` what is about one rule.
+    async fn check(
+        &mut self,
+        context: &SessionContext,
+        check: &Check,
+        rule: Option<(&str, Severity)>,
+        not_judged: Option<String>,
+    ) -> Result<Outcome> {
+        let started = Clock::now();
+        let mut outcome = Outcome {
+            check: rule.map_or(check.id, |(name, _)| name).to_string(),
+            severity: rule.map_or_else(|| self.severities.get(check.id).copied().unwrap_or(check.severity), |(_, severity)| severity),
+            found: BTreeMap::new(),
+            accepted: BTreeMap::new(),
+            fails: false,
+            not_judged,
+            duration_ms: 0.0,
+        };
+        let failed = |source| out_of_engine(source, |source| Error::Check { check: check.id.to_string(), source });
+        let mut frame = context.sql(&check.sql).await.map_err(failed)?;
+        if let Some((name, _)) = rule {
+            frame = frame.filter(ident("check").eq(lit(name))).map_err(failed)?;
+        }
+        let plan = frame.create_physical_plan().await.map_err(failed)?;
+        refuse_unsafe_joins(&format!("the check '{}'", check.id), plan.as_ref())?;
+        let mut batches = datafusion::physical_plan::execute_stream(plan, context.task_ctx()).map_err(failed)?;
+        // Differences may be many, so they are handed on as they come; other relations are small, and their findings are put in order.
+        let many = check.reads.iter().any(|relation| relation == "differences");
+        let mut rows: Vec<(Option<i64>, Finding)> = Vec::new();
+        let mut last = None;
+        while let Some(batch) = batches.try_next().await.map_err(failed)? {
+            self.findings_of(check, &batch, &mut rows);
+            if many {
+                for (ordinal, finding) in rows.drain(..) {
+                    if ordinal.is_none() || ordinal < last {
+                        let problem = "it reads `differences` and does not keep the order of their `ordinal`".to_string();
+                        return Err(failed(datafusion::error::DataFusionError::Internal(problem)));
+                    }
+                    last = ordinal;
+                    self.hand_on(finding, &mut outcome)?;
+                }
+            }
+        }
+        // The relations are in canonical order; a query that does not keep `ordinal` is ordered by what it says.
+        if !rows.is_sorted_by_key(|(ordinal, _)| *ordinal) || rows.iter().any(|(ordinal, _)| ordinal.is_none()) {
+            rows.sort_by(|(a, x), (b, y)| a.cmp(b).then_with(|| order(x).cmp(&order(y))));
+        }
+        for (_, finding) in rows {
+            self.hand_on(finding, &mut outcome)?;
+        }
+        outcome.duration_ms = started.elapsed().as_secs_f64() * 1_000.0;
+        Ok(outcome)
+    }
+
+    /// Counts a finding, and lists it up to the limit.
+    fn hand_on(&mut self, mut finding: Finding, outcome: &mut Outcome) -> Result<()> {
+        if let Some(accepting) = &mut self.accepting {
+            accepting.mark(&mut finding);
+        }
+        let listed = outcome.findings() < self.most as u64;
+        match outcome.found.iter_mut().find(|((check, severity), _)| *check == finding.check && *severity == finding.severity) {
+            Some((_, count)) => *count += 1,
+            None => drop(outcome.found.insert((finding.check.clone(), finding.severity), 1)),
+        }
+        if finding.accepted {
+            *outcome.accepted.entry(finding.severity).or_default() += 1;
+        }
+        outcome.fails |= !finding.accepted && finding.severity > Severity::Info;
+        if listed { self.findings.push(finding) } else { Ok(()) }
+    }
 }
 
 type Order<'a> = (
@@ -143,46 +226,41 @@ impl Cells<'_> {
     }
 }
 
-fn findings_of(
-    check: &Check,
-    stream: &str,
-    batch: &RecordBatch,
-    severity: Option<Severity>,
-    severities: &BTreeMap<String, Severity>,
-    ordinals: &mut Vec<Option<i64>>,
-    findings: &mut Vec<Finding>,
-) {
-    for row in 0..batch.num_rows() {
-        let cells = Cells { batch, row };
-        let own = cells.text("severity").and_then(|word| Severity::parse(&word));
-        // A rule is a check under its own name.
-        let id = cells.text("check").unwrap_or_else(|| check.id.to_string());
-        let said = if id == check.id { severity } else { severities.get(&id).copied() };
-        ordinals.push(cells.count("ordinal"));
-        findings.push(Finding {
-            stream: stream.to_string(),
-            check: id,
-            kind: cells.text("kind"),
-            severity: said.or(own).unwrap_or(check.severity),
-            grain: cells.text("grain").and_then(|word| Grain::parse(&word)).unwrap_or(check.grain),
-            side: cells.text("side"),
-            series: cells.text("series"),
-            window_start: cells.time("window_start"),
-            window_end: cells.time("window_end"),
-            from_time: cells.time("from_time"),
-            until_time: cells.time("until_time"),
-            from_sequence: cells.sequence("from_sequence"),
-            until_sequence: cells.sequence("until_sequence"),
-            file: cells.text("file"),
-            key: cells.text("key"),
-            column_name: cells.text("column_name"),
-            original_value: cells.text("original_value"),
-            backfill_value: cells.text("backfill_value"),
-            rows: cells.count("rows"),
-            accepted: false,
-            known: false,
-            message: message(&check.message, &cells),
-        });
+impl CheckRun<'_> {
+    fn findings_of(&self, check: &Check, batch: &RecordBatch, found: &mut Vec<(Option<i64>, Finding)>) {
+        let severity = self.severities.get(check.id).copied();
+        for row in 0..batch.num_rows() {
+            let cells = Cells { batch, row };
+            let own = cells.text("severity").and_then(|word| Severity::parse(&word));
+            // A rule is a check under its own name.
+            let id = cells.text("check").unwrap_or_else(|| check.id.to_string());
+            let said = if id == check.id { severity } else { self.severities.get(&id).copied() };
+            let finding = Finding {
+                stream: self.stream.to_string(),
+                check: id,
+                kind: cells.text("kind"),
+                severity: said.or(own).unwrap_or(check.severity),
+                grain: cells.text("grain").and_then(|word| Grain::parse(&word)).unwrap_or(check.grain),
+                side: cells.text("side"),
+                series: cells.text("series"),
+                window_start: cells.time("window_start"),
+                window_end: cells.time("window_end"),
+                from_time: cells.time("from_time"),
+                until_time: cells.time("until_time"),
+                from_sequence: cells.sequence("from_sequence"),
+                until_sequence: cells.sequence("until_sequence"),
+                file: cells.text("file"),
+                key: cells.text("key"),
+                column_name: cells.text("column_name"),
+                original_value: cells.text("original_value"),
+                backfill_value: cells.text("backfill_value"),
+                rows: cells.count("rows"),
+                accepted: false,
+                known: false,
+                message: message(&check.message, &cells),
+            };
+            found.push((cells.count("ordinal"), finding));
+        }
     }
 }
 

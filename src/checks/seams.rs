@@ -9,8 +9,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::continuity::{GapFact, Measure, Range, Run, Whose};
+use super::differences::Difference;
 use super::settle::Localised;
 use crate::domain::{Instant, Intervals, Mode};
+use crate::error::Result;
 use crate::job::Stream;
 
 /// One edge of a stretch of backfill that fills a hole of the original.
@@ -44,6 +46,34 @@ pub struct OutageFact {
     pub after: u64,
 }
 
+/// Classes of differences about keys that both sides hold.
+pub(super) const SHARED: [&str; 2] = ["duplicate_key", "value_mismatch"];
+
+/// Which keys have come already, among differences in canonical order.
+pub(super) struct SeenKeys {
+    last: Option<(String, String)>,
+    /// All of them, where looking back at the last one is not enough: the differences of a key follow each other in a class, and only there.
+    all: Option<BTreeSet<(String, String)>>,
+}
+
+impl SeenKeys {
+    pub(super) fn new(stream: &Stream, localised: &Localised) -> Self {
+        let listed = localised.differences.listed();
+        let several = listed.contains_key("duplicate_key") && listed.contains_key("value_mismatch");
+        Self { last: None, all: (stream.key.is_none() || several).then(BTreeSet::new) }
+    }
+
+    pub(super) fn is_new(&mut self, difference: &Difference) -> bool {
+        if self.last.as_ref().is_some_and(|(series, key)| *series == difference.series && *key == difference.key) {
+            return false;
+        }
+        let key = (difference.series.clone(), difference.key.clone());
+        let is_new = self.all.as_mut().is_none_or(|all| all.insert(key.clone()));
+        self.last = Some(key);
+        is_new
+    }
+}
+
 /// Keys that both sides hold, by series in order of time: when, and whether they agree.
 pub(super) struct Shared {
     by_series: BTreeMap<String, Vec<(i128, bool)>>,
@@ -51,24 +81,24 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn of(stream: &Stream, localised: &Localised) -> Self {
+    pub(super) fn of(stream: &Stream, localised: &Localised) -> Result<Self> {
         let mut by_series: BTreeMap<String, Vec<(i128, bool)>> = BTreeMap::new();
         if stream.mode != Mode::Fill {
-            return Self { by_series, complete: true };
+            return Ok(Self { by_series, complete: true });
         }
         let mut listed = [0_u64; 2];
-        let mut seen: BTreeSet<(&str, &str)> = BTreeSet::new();
-        for difference in &localised.differences {
+        let mut seen = SeenKeys::new(stream, localised);
+        localised.differences.each(&SHARED, |difference| {
             let agrees = match (difference.class, difference.kind) {
                 ("duplicate_key", Some("replay")) => true,
                 ("value_mismatch", _) | ("duplicate_key", Some("conflict")) => false,
-                _ => continue,
+                _ => return,
             };
             listed[usize::from(agrees)] += 1;
-            if let (true, Some(at)) = (seen.insert((&difference.series, &difference.key)), difference.from) {
+            if let (true, Some(at)) = (seen.is_new(difference), difference.from) {
                 by_series.entry(difference.series.clone()).or_default().push((at.0, agrees));
             }
-        }
+        })?;
         by_series.values_mut().for_each(|keys| keys.sort_unstable());
         let mut found = [0_u64; 2];
         for ((class, kind, _), count) in &localised.found {
@@ -78,7 +108,7 @@ impl Shared {
                 _ => {}
             }
         }
-        Self { by_series, complete: found == listed }
+        Ok(Self { by_series, complete: found == listed })
     }
 
     /// Keys that agree, and that do not, in a stretch of time.

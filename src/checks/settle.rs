@@ -25,38 +25,18 @@ use arrow::record_batch::RecordBatch;
 use arrow::row::{Row, RowConverter, Rows, SortField};
 use datafusion::error::DataFusionError;
 
+use super::differences::{Difference, Differences};
 use super::hashing::Times;
-use crate::domain::{ColumnEncoder, Instant, Mode, Severity, Side, Tolerance, Window, Windowing};
+use crate::domain::{ColumnEncoder, Instant, Mode, Severity, Side, Tolerance, Windowing};
 use crate::error::{Error, Result};
 use crate::job::Duplicates;
 use crate::staging::{Canonicaliser, Conversion, Prepared, Shower, json_string};
 
-/// One settled difference between the sides, or a duplicate within one.
-#[derive(Debug, Clone)]
-#[expect(missing_docs, reason = "the columns of the relation `differences`, documented in queries/AUTHORING.md")]
-pub struct Difference {
-    /// Place in the canonical order: the key's value, then the column's place, then the side.
-    pub order: Vec<u8>,
-    pub class: &'static str,
-    pub kind: Option<&'static str>,
-    pub severity: Option<Severity>,
-    pub side: Option<Side>,
-    pub series: String,
-    pub key: String,
-    pub column: Option<String>,
-    pub original_value: Option<String>,
-    pub backfill_value: Option<String>,
-    pub rows: u64,
-    pub window: Option<Window>,
-    pub from: Option<Instant>,
-    pub until: Option<Instant>,
-}
-
 /// What the exact look came to. Counts are complete; `differences` holds the first so many of each class.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 #[expect(missing_docs, reason = "the names are those of the summary")]
 pub struct Localised {
-    pub differences: Vec<Difference>,
+    pub differences: Differences,
     pub found: BTreeMap<(&'static str, Option<&'static str>, Option<Severity>), u64>,
     pub matched: u64,
     pub missing: u64,
@@ -72,10 +52,6 @@ pub struct Localised {
     pub rows_read: u64,
     /// True when some pair of rows was equal only within a tolerance.
     pub tolerated: bool,
-}
-
-pub(super) fn canonical_order(difference: &Difference) -> (&'static str, &[u8], Option<&'static str>, Option<Side>) {
-    (difference.class, &difference.order, difference.kind, difference.side)
 }
 
 /// Rows to be looked at, as they are and in canonical form.
@@ -208,7 +184,10 @@ impl<'a> Settle<'a> {
     }
 
     /// Settles them all.
-    pub(super) fn run(&mut self, found: &mut Localised) {
+    ///
+    /// # Errors
+    /// What differs had to go to disk, and could not.
+    pub(super) fn run(&mut self, found: &mut Localised) -> Result<()> {
         found.rows_read += self.gathered.rows() as u64;
         // The first bytes of a key beside each row: they decide nearly always, without a look at the rows.
         let mut order: Vec<(u128, At)> = Vec::with_capacity(self.gathered.rows());
@@ -232,11 +211,9 @@ impl<'a> Settle<'a> {
             let split = group.iter().position(|&at| this.side(at) == Side::Backfill).unwrap_or(group.len());
             let (original, backfill) = group.split_at(split);
             this.settle(original, backfill, found);
-            if found.differences.len() > this.most.saturating_mul(12).max(4_096) {
-                trim(&mut found.differences, this.most);
-            }
+            found.differences.fit()?;
         }
-        trim(&mut found.differences, this.most);
+        Ok(())
     }
 
     fn settle(&self, original: &[At], backfill: &[At], found: &mut Localised) {
@@ -628,21 +605,6 @@ fn head_of(bytes: &[u8]) -> u128 {
     let known = bytes.len().min(16);
     head[..known].copy_from_slice(&bytes[..known]);
     u128::from_be_bytes(head)
-}
-
-/// Keeps the first so many of each class in canonical order.
-pub(super) fn trim(differences: &mut Vec<Difference>, most: usize) {
-    differences.sort_by(|a, b| canonical_order(a).cmp(&canonical_order(b)));
-    let mut class = "";
-    let mut kept = 0;
-    differences.retain(|difference| {
-        if difference.class != class {
-            class = difference.class;
-            kept = 0;
-        }
-        kept += 1;
-        kept <= most
-    });
 }
 
 fn converter(schema: &SchemaRef, places: &[usize]) -> Result<RowConverter, DataFusionError> {

@@ -97,7 +97,7 @@ fn answer(args: Args) -> Result<u8> {
     let entry = find_run(&report, &run)?;
     if let Some(other) = against {
         let other = find_run(&report, &other)?;
-        print(&comparison_text(&compare(&report, &entry, &other)?, now, verbose));
+        print(&comparison_text(&compare(&report, &entry, &other, verbose)?, now));
         return Ok(0);
     }
     let files = output.into_iter().map(file_of).collect::<Result<Vec<_>>>()?;

@@ -382,7 +382,9 @@ impl Ready {
             Err(error) => return fail(&error),
         };
         if let Some(baseline) = &self.baseline {
-            apply_baseline(&mut record, baseline);
+            if let Err(error) = apply_baseline(&mut record, baseline) {
+                return fail(&error);
+            }
             record.exit_code = gate::exit_code(self.options.fail_on, &record);
         }
         // The report is on disk before anything is printed and before the process ends.

@@ -1,6 +1,6 @@
 //! `gapless sql`: questions to a report in SQL.
 //!
-//! A report directory holds one directory a run, with one Parquet file a table. The console shows them as ten tables over all complete
+//! A report directory holds one directory a run, with one Parquet file a table. The console shows them as eleven tables over all complete
 //! runs, each with a `run` column first, and answers statements that read:
 //!
 //! ```text
@@ -220,12 +220,14 @@ struct Console {
 impl Console {
     fn open(report: &Path) -> Result<Self, ConsoleError> {
         let runs = complete_runs(report)?;
-        let config = SessionConfig::new()
+        let mut config = SessionConfig::new()
             .with_default_catalog_and_schema(CATALOG, SCHEMA)
             .with_create_default_catalog_and_schema(false)
             .with_information_schema(true)
             // One partition: rows without ORDER BY come in the order of the runs and files, every time. Reports are small.
             .with_target_partitions(1);
+        // Of rows that a filter leaves out, the other columns are never decoded: findings may be many.
+        config.options_mut().execution.parquet.pushdown_filters = true;
         // No memory limit on purpose: under one, joins on inequalities lose rows (apache/datafusion#24745).
         let context = SessionContext::new_with_config(config);
         let catalog = MemoryCatalogProvider::new();

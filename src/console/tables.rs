@@ -243,6 +243,34 @@ pub const TABLES: &[Table] = &[
         ],
     },
     Table {
+        name: "finding_counts",
+        row: "findings that say the same of one stretch, to be added up",
+        columns: &[
+            ("stream", Text),
+            ("check", Text),
+            ("kind", Text),
+            ("severity", Text),
+            ("side", Text),
+            ("series", Text),
+            ("window_start", Time),
+            ("window_end", Time),
+            ("from_time", Time),
+            ("until_time", Time),
+            ("from_sequence", Sequence),
+            ("until_sequence", Sequence),
+            ("column_name", Text),
+            ("accepted", Claim),
+            ("known", Claim),
+            ("findings", Count),
+            ("keys", Count),
+            ("rows", Count),
+            ("example_key", Text),
+            ("example_original", Text),
+            ("example_backfill", Text),
+            ("example_message", Text),
+        ],
+    },
+    Table {
         name: "incidents",
         row: "an incident: what happened at once",
         columns: &[
@@ -353,6 +381,15 @@ impl ReportTable {
         for run in runs {
             let path = run.directory.join(format!("{}.parquet", table.name));
             if !path.exists() {
+                if table.name == "finding_counts" && run.directory.join("findings.parquet").exists() {
+                    // An answer without them would be one that nothing was found.
+                    return Err(ConsoleError::ReadTable {
+                        table: table.name,
+                        run: run.id.clone(),
+                        path,
+                        reason: "the run has findings and no counts of them: it was written by an older gapless".to_owned(),
+                    });
+                }
                 continue;
             }
             let (file, file_schema) = open_file(&path, run).map_err(|reason| ConsoleError::ReadTable {

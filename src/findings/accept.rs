@@ -15,22 +15,30 @@ pub struct AcceptUse {
     pub expired: bool,
 }
 
-/// Marks what is accepted. Expired acceptances cover nothing.
-pub fn apply_accepts(accepts: &[Accept], findings: &mut [Finding], started: Instant) -> Vec<AcceptUse> {
-    accepts
-        .iter()
-        .map(|accept| {
-            let expired = accept.expires.is_some_and(|at| at <= started);
-            let mut covered = 0;
-            for finding in findings.iter_mut().filter(|_| !expired) {
-                if covers(accept, finding) {
-                    finding.accepted = true;
-                    covered += 1;
-                }
+/// The acceptances of a job, and what each has come to so far.
+#[derive(Debug, Clone)]
+pub struct Accepting {
+    /// In the order of the job.
+    pub uses: Vec<AcceptUse>,
+}
+
+impl Accepting {
+    /// Those of a job, for a run that began then. Expired ones cover nothing.
+    pub fn new(accepts: &[Accept], started: Instant) -> Self {
+        let used =
+            |accept: &Accept| AcceptUse { accept: accept.clone(), covered: 0, expired: accept.expires.is_some_and(|at| at <= started) };
+        Self { uses: accepts.iter().map(used).collect() }
+    }
+
+    /// Marks a finding that is accepted.
+    pub fn mark(&mut self, finding: &mut Finding) {
+        for used in self.uses.iter_mut().filter(|used| !used.expired) {
+            if covers(&used.accept, finding) {
+                finding.accepted = true;
+                used.covered += 1;
             }
-            AcceptUse { accept: accept.clone(), covered, expired }
-        })
-        .collect()
+        }
+    }
 }
 
 fn covers(accept: &Accept, finding: &Finding) -> bool {

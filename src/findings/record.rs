@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use arrow::record_batch::RecordBatch;
 
 use super::diagnosis::{DiagnosisRecord, IncidentRecord};
-use crate::domain::{Bounds, Finding, Instant, Mode, Severity, Side, Verdict};
+use super::list::FindingList;
+use crate::domain::{Bounds, Instant, Mode, Severity, Side, Verdict};
 
 /// A whole run.
 #[derive(Debug, Clone)]
@@ -64,7 +65,7 @@ pub struct StreamRecord {
     pub counts: Counts,
     pub checks: Vec<CheckRecord>,
     /// In canonical order, up to the limit a check.
-    pub findings: Vec<Finding>,
+    pub findings: FindingList,
     /// Complete counts by check, accepted findings included.
     pub totals: BTreeMap<String, u64>,
     /// Complete counts by check and severity, accepted findings included.
@@ -207,8 +208,8 @@ impl StreamRecord {
     /// Findings of a check at or above a severity that are neither accepted nor known: complete, also where the list was cut.
     pub fn failing(&self, check: &str, threshold: Severity) -> u64 {
         let all: u64 = self.found.iter().filter(|((name, severity), _)| name == check && *severity >= threshold).map(|(_, n)| n).sum();
-        let excused = self.findings.iter().filter(|f| f.check == check && f.severity >= threshold && (f.accepted || f.known)).count();
-        all.saturating_sub(excused as u64)
+        let excused = self.findings.overview.count(|tally| tally.check == check && tally.severity >= threshold && !tally.counts());
+        all.saturating_sub(excused)
     }
 
     /// The record of a side, if the stream has it.

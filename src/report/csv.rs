@@ -4,6 +4,7 @@
 
 use std::io::Write;
 
+use super::each_finding;
 use super::inert::{csv_cell, quoted_csv};
 use crate::domain::{Finding, Instant};
 use crate::findings::RunRecord;
@@ -13,7 +14,7 @@ const HEADER: &str = "run,stream,check,kind,severity,grain,side,series,window_st
 
 pub(super) fn csv(run: &RunRecord, raw: bool, out: &mut dyn Write) -> std::io::Result<()> {
     writeln!(out, "{HEADER}")?;
-    for finding in run.streams.iter().flat_map(|stream| &stream.findings) {
+    each_finding(run, |finding| {
         let cells: Vec<String> = cells(&run.id, finding)
             .into_iter()
             .map(|cell| match cell {
@@ -22,9 +23,8 @@ pub(super) fn csv(run: &RunRecord, raw: bool, out: &mut dyn Write) -> std::io::R
                 Some(text) => csv_cell(&text),
             })
             .collect();
-        writeln!(out, "{}", cells.join(","))?;
-    }
-    Ok(())
+        writeln!(out, "{}", cells.join(","))
+    })
 }
 
 fn cells(run: &str, finding: &Finding) -> Vec<Option<String>> {

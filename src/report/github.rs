@@ -52,15 +52,16 @@ pub(super) fn annotations(run: &RunRecord, out: &mut dyn Write) -> std::io::Resu
 }
 
 fn found(stream: &StreamRecord, check: &str, severity: Severity) -> Option<Vec<String>> {
+    let overview = &stream.findings.overview;
     let of = |f: &&crate::domain::Finding| f.check == check && f.severity == severity && !f.accepted && !f.known;
     let total = stream.found.get(&(check.to_string(), severity)).copied().unwrap_or(0);
-    let excused = stream.findings.iter().filter(|f| f.check == check && f.severity == severity && (f.accepted || f.known)).count() as u64;
+    let excused = overview.count(|tally| tally.check == check && tally.severity == severity && !tally.counts());
     let left = total.saturating_sub(excused);
     if left == 0 {
         return None;
     }
     let mut lines = vec![plural(left, "finding")];
-    lines.extend(stream.findings.iter().filter(of).take(TOLD).map(|finding| cut(&finding.message, 300)));
+    lines.extend(overview.first.iter().filter(of).take(TOLD).map(|finding| cut(&finding.message, 300)));
     if left > (lines.len() - 1) as u64 {
         lines.push(format!("… and {} more", left - (lines.len() - 1) as u64));
     }

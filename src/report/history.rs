@@ -1,17 +1,17 @@
 //! The runs of a report directory over time: which there are, how two differ, what a baseline excuses, and which can go.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::{Value, json};
 
 use super::inert::plain;
-use super::load::{Row, each_batch, finding, read_summary};
+use super::load::{each_batch, read_summary};
 use super::words::{cut, grouped, length, moment};
 use crate::domain::{Duration, Finding, Instant, Severity, Verdict};
 use crate::error::{Error, Result};
-use crate::findings::RunRecord;
+use crate::findings::{FindingRows, RunRecord};
 
 /// One complete run of a report directory.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -164,7 +164,7 @@ fn facts(summary: &Value) -> Facts {
 
 /// What makes a finding the same in two runs: everything but its message, its window (whose width may be a choice of gapless), and
 /// whether it was accepted. A value that changed again is another finding.
-fn identity(finding: &Finding) -> [u8; 16] {
+fn identity(finding: &Finding) -> u128 {
     let Finding {
         stream,
         check,
@@ -212,22 +212,62 @@ fn identity(finding: &Finding) -> [u8; 16] {
     add(rows.map(i64::to_le_bytes).as_ref().map(<[u8; 8]>::as_slice));
     let mut id = [0; 16];
     id.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
-    id
+    u128::from_le_bytes(id)
 }
 
-/// How often a run lists each finding. Accepted ones are left out unless they are asked for.
-fn identities(run: &RunEntry, accepted_too: bool) -> Result<HashMap<[u8; 16], u64>> {
-    let mut found = HashMap::new();
-    each_batch(&run.directory, "findings", |batch| {
-        for row in 0..batch.num_rows() {
-            let finding = finding(&Row { batch: &batch, row });
-            if accepted_too || !finding.accepted {
-                *found.entry(identity(&finding)).or_default() += 1;
+/// How often a run lists each finding: twenty bytes a finding, whatever it says.
+#[derive(Debug, Default)]
+struct Identities {
+    ids: Vec<u128>,
+    left: Vec<u32>,
+}
+
+impl Identities {
+    /// Accepted findings are left out unless they are asked for.
+    fn of(run: &RunEntry, accepted_too: bool) -> Result<Self> {
+        let mut all = Vec::new();
+        each_batch(&run.directory, "findings", |batch| {
+            for finding in FindingRows::new(&batch).findings() {
+                if accepted_too || !finding.accepted {
+                    all.push(identity(&finding));
+                }
             }
+            Ok(())
+        })?;
+        all.sort_unstable();
+        let mut left: Vec<u32> = Vec::new();
+        let mut last = None;
+        all.retain(|id| {
+            let again = last == Some(*id);
+            match left.last_mut().filter(|_| again) {
+                Some(count) => *count = count.saturating_add(1),
+                None => left.push(1),
+            }
+            last = Some(*id);
+            !again
+        });
+        Ok(Self { ids: all, left })
+    }
+
+    fn holds(&self, finding: &Finding) -> bool {
+        self.ids.binary_search(&identity(finding)).is_ok()
+    }
+
+    /// Takes one of those that are the same away; false where there is none left.
+    fn take(&mut self, finding: &Finding) -> bool {
+        match self.ids.binary_search(&identity(finding)).ok().and_then(|place| self.left.get_mut(place)) {
+            Some(count) if *count > 0 => {
+                *count -= 1;
+                true
+            }
+            _ => false,
         }
-        Ok(())
-    })?;
-    Ok(found)
+    }
+
+    /// All of them again, as they were before any was taken.
+    fn copied(&self) -> Self {
+        Self { ids: self.ids.clone(), left: self.left.clone() }
+    }
 }
 
 /// The findings of an earlier run, which a later one may have without closing the gate.
@@ -235,7 +275,7 @@ fn identities(run: &RunEntry, accepted_too: bool) -> Result<HashMap<[u8; 16], u6
 pub struct Baseline {
     /// The run.
     pub id: String,
-    known: HashMap<[u8; 16], u64>,
+    known: Identities,
 }
 
 impl Baseline {
@@ -274,7 +314,7 @@ impl Baseline {
             }
             run
         };
-        let known = identities(&entry, true)?;
+        let known = Identities::of(&entry, true)?;
         Ok(Some(Self { id: entry.id, known }))
     }
 }
@@ -286,16 +326,14 @@ fn can_be_baseline(summary: &Value) -> bool {
 }
 
 /// Marks the findings that the baseline holds as well. Each of its findings excuses one.
-pub fn apply_baseline(run: &mut RunRecord, baseline: &Baseline) {
-    let mut left = baseline.known.clone();
+///
+/// # Errors
+/// The findings were spilled, and cannot be read back or spilled again.
+pub fn apply_baseline(run: &mut RunRecord, baseline: &Baseline) -> Result<()> {
+    let mut left = baseline.known.copied();
     for stream in &mut run.streams {
-        for finding in stream.findings.iter_mut().filter(|finding| !finding.accepted) {
-            if let Some(count) = left.get_mut(&identity(finding)).filter(|count| **count > 0) {
-                *count -= 1;
-                finding.known = true;
-                stream.known += 1;
-            }
-        }
+        stream.findings = stream.findings.changed(|finding| finding.known = !finding.accepted && left.take(finding))?;
+        stream.known = stream.findings.overview.count(|tally| tally.known);
     }
     run.baseline = Some(baseline.id.clone());
     let threshold = run.threshold();
@@ -305,6 +343,7 @@ pub fn apply_baseline(run: &mut RunRecord, baseline: &Baseline) {
             stream.reason.push_str(&format!("; all of it known from the run {}", baseline.id));
         }
     }
+    Ok(())
 }
 
 /// How the findings of a run stand against those of an earlier one.
@@ -315,50 +354,72 @@ pub struct Comparison {
     /// The run that it is held against.
     pub against: String,
     /// Only in the run.
-    pub new: Vec<Finding>,
+    pub new: Compared,
     /// Only in the other.
-    pub gone: Vec<Finding>,
-    /// In both, each with the start of the earliest run in a row that holds it.
-    pub still: Vec<(Finding, Option<Instant>)>,
+    pub gone: Compared,
+    /// In both.
+    pub still: Compared,
     /// Checks whose findings one of the runs does not list completely.
     pub cut: Vec<String>,
 }
 
+/// Severity, the heaviest first, stream and check.
+type Sort = (std::cmp::Reverse<Severity>, String, String);
+
+/// Findings that fare alike: how many, and the first of each check.
+#[derive(Debug, Default)]
+pub struct Compared {
+    sorts: BTreeMap<Sort, Same>,
+}
+
+#[derive(Debug, Default)]
+struct Same {
+    findings: u64,
+    /// Each with the start of the earliest run in a row that holds it.
+    first: Vec<(Finding, Option<Instant>)>,
+}
+
+impl Compared {
+    fn add(&mut self, finding: Finding, most: usize) {
+        let same = self.sorts.entry((std::cmp::Reverse(finding.severity), finding.stream.clone(), finding.check.clone())).or_default();
+        same.findings += 1;
+        if same.first.len() < most {
+            same.first.push((finding, None));
+        }
+    }
+
+    /// How many there are.
+    pub fn findings(&self) -> u64 {
+        self.sorts.values().map(|same| same.findings).sum()
+    }
+}
+
 /// Older runs that are opened to find out how old a finding is.
 const OLDER_RUNS: usize = 50;
+/// Findings shown of each check in a comparison, and in a long one.
+const SHOWN: usize = 5;
+const SHOWN_VERBOSE: usize = 1_000;
 
 /// Compares the findings of two runs; accepted ones are left out.
 ///
 /// # Errors
 /// A run cannot be read.
-pub fn compare(report: &Path, run: &RunEntry, against: &RunEntry) -> Result<Comparison> {
-    let listed = |entry: &RunEntry| -> Result<Vec<Finding>> {
-        let mut all = Vec::new();
+pub fn compare(report: &Path, run: &RunEntry, against: &RunEntry, verbose: bool) -> Result<Comparison> {
+    let most = if verbose { SHOWN_VERBOSE } else { SHOWN };
+    let each = |entry: &RunEntry, take: &mut dyn FnMut(Finding)| -> Result<()> {
         each_batch(&entry.directory, "findings", |batch| {
-            all.extend((0..batch.num_rows()).map(|row| finding(&Row { batch: &batch, row })).filter(|finding| !finding.accepted));
+            FindingRows::new(&batch).findings().filter(|finding| !finding.accepted).for_each(&mut *take);
             Ok(())
-        })?;
-        Ok(all)
+        })
     };
-    let (now, before) = (listed(run)?, listed(against)?);
-    let mut left = identities(against, false)?;
-    let (mut new, mut still) = (Vec::new(), Vec::new());
-    for finding in now {
-        match left.get_mut(&identity(&finding)).filter(|count| **count > 0) {
-            Some(count) => {
-                *count -= 1;
-                still.push((finding, None));
-            }
-            None => new.push(finding),
+    let mut left = Identities::of(against, false)?;
+    let (mut new, mut still, mut gone) = (Compared::default(), Compared::default(), Compared::default());
+    each(run, &mut |finding| if left.take(&finding) { still.add(finding, most) } else { new.add(finding, most) })?;
+    each(against, &mut |finding| {
+        if left.take(&finding) {
+            gone.add(finding, most);
         }
-    }
-    let mut gone = Vec::new();
-    for finding in before {
-        if let Some(count) = left.get_mut(&identity(&finding)).filter(|count| **count > 0) {
-            *count -= 1;
-            gone.push(finding);
-        }
-    }
+    })?;
     let summaries = [read_summary(&run.directory)?, read_summary(&against.directory)?];
     let mut cut: Vec<String> = Vec::new();
     for check in
@@ -370,7 +431,7 @@ pub fn compare(report: &Path, run: &RunEntry, against: &RunEntry) -> Result<Comp
     }
     // Back from the other run, for as long as an unbroken row of runs of the job holds the finding.
     let job = summaries[0]["job"].clone();
-    let mut open: Vec<usize> = (0..still.len()).collect();
+    let mut open: Vec<&mut (Finding, Option<Instant>)> = still.sorts.values_mut().flat_map(|same| &mut same.first).collect();
     for earlier in runs(report)?.into_iter().rev().filter(|earlier| earlier.id <= against.id).take(OLDER_RUNS) {
         if open.is_empty() {
             break;
@@ -379,12 +440,12 @@ pub fn compare(report: &Path, run: &RunEntry, against: &RunEntry) -> Result<Comp
         if summary["job"] != job {
             continue;
         }
-        let held = identities(&earlier, true)?;
+        let held = Identities::of(&earlier, true)?;
         let started = summary["started_at"].as_str().and_then(|text| Instant::parse(text).ok());
-        open.retain(|&at| {
-            let held = held.contains_key(&identity(&still[at].0));
+        open.retain_mut(|(finding, first)| {
+            let held = held.holds(finding);
             if held {
-                still[at].1 = started;
+                *first = started;
             }
             held
         });
@@ -392,48 +453,32 @@ pub fn compare(report: &Path, run: &RunEntry, against: &RunEntry) -> Result<Comp
     Ok(Comparison { run: run.id.clone(), against: against.id.clone(), new, gone, still, cut })
 }
 
-/// Findings shown of each check in a comparison.
-const SHOWN: usize = 5;
-
-/// A finding, and since when it is there.
-type Aged<'a> = (&'a Finding, Option<String>);
-
 /// A comparison as text.
-pub fn comparison_text(comparison: &Comparison, now: Instant, verbose: bool) -> String {
+pub fn comparison_text(comparison: &Comparison, now: Instant) -> String {
     let Comparison { run, against, new, gone, still, cut } = comparison;
     let mut lines = vec![
         format!("run      {run}"),
         format!("against  {against}"),
-        format!("{} new · {} gone · {} still there", grouped(new.len() as u64), grouped(gone.len() as u64), grouped(still.len() as u64)),
+        format!("{} new · {} gone · {} still there", grouped(new.findings()), grouped(gone.findings()), grouped(still.findings())),
     ];
     if !cut.is_empty() {
         lines.push(format!("not all findings are listed ({}): some that look new or gone may be neither", cut.join(", ")));
     }
-    let most = if verbose { usize::MAX } else { SHOWN };
     let since = |first: &Option<Instant>| {
         first.map(|at| format!(" (for {}, since {})", length(now.0 - at.0), moment(Instant(at.0 / 1_000_000_000 * 1_000_000_000))))
     };
-    let lists: [(&str, Vec<Aged<'_>>); 3] = [
-        ("new", new.iter().map(|f| (f, None)).collect()),
-        ("gone", gone.iter().map(|f| (f, None)).collect()),
-        ("still there", still.iter().map(|(f, first)| (f, since(first))).collect()),
-    ];
-    for (title, list) in lists {
-        let mut by: BTreeMap<(std::cmp::Reverse<Severity>, &str, &str), Vec<_>> = BTreeMap::new();
-        for (finding, age) in &list {
-            by.entry((std::cmp::Reverse(finding.severity), &finding.stream, &finding.check)).or_default().push((finding, age));
-        }
-        if !by.is_empty() {
+    for (title, compared) in [("new", new), ("gone", gone), ("still there", still)] {
+        if !compared.sorts.is_empty() {
             lines.push(String::new());
             lines.push(title.to_string());
         }
-        for ((severity, stream, check), findings) in by {
-            lines.push(format!("  {} {} · {} · {}", severity.0, plain(check), plain(stream), grouped(findings.len() as u64)));
-            for (finding, age) in findings.iter().take(most) {
-                lines.push(format!("    {}{}", cut_line(&finding.message), age.as_deref().unwrap_or_default()));
+        for ((severity, stream, check), same) in &compared.sorts {
+            lines.push(format!("  {} {} · {} · {}", severity.0, plain(check), plain(stream), grouped(same.findings)));
+            for (finding, first) in &same.first {
+                lines.push(format!("    {}{}", cut_line(&finding.message), since(first).as_deref().unwrap_or_default()));
             }
-            if findings.len() > most {
-                lines.push(format!("    … and {} more", grouped((findings.len() - most) as u64)));
+            if same.findings > same.first.len() as u64 {
+                lines.push(format!("    … and {} more", grouped(same.findings - same.first.len() as u64)));
             }
         }
     }

@@ -6,7 +6,7 @@ use std::io::Write;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::inert;
+use super::{each_finding, inert};
 use crate::domain::{Finding, Instant};
 use crate::findings::RunRecord;
 
@@ -38,11 +38,10 @@ struct Line<'a> {
 }
 
 pub(super) fn jsonl(run: &RunRecord, out: &mut dyn Write) -> std::io::Result<()> {
-    for finding in run.streams.iter().flat_map(|stream| &stream.findings) {
+    each_finding(run, |finding| {
         let text = serde_json::to_string(&line(&run.id, finding))?;
-        writeln!(out, "{}", inert::json(&text))?;
-    }
-    Ok(())
+        writeln!(out, "{}", inert::json(&text))
+    })
 }
 
 fn line<'a>(run: &'a str, finding: &'a Finding) -> Line<'a> {

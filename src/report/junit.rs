@@ -10,6 +10,7 @@ use std::io::Write;
 
 use super::inert::{log_line, plain, xml};
 use super::words::{cut, plural};
+use crate::domain::Finding;
 use crate::findings::{CheckStatus, RunRecord, StreamRecord};
 
 /// Findings told in a test case.
@@ -57,7 +58,8 @@ fn suite(run: &RunRecord, stream: &StreamRecord, at: usize) -> String {
             );
         } else if failing > 0 {
             failures += 1;
-            let weighing = stream.findings.iter().filter(|f| f.check == check.check && f.severity >= threshold && !f.accepted && !f.known);
+            let sort = |f: &&Finding| f.check == check.check && f.severity >= threshold && !f.accepted && !f.known;
+            let weighing = stream.findings.overview.first.iter().filter(sort);
             let mut told: Vec<String> = weighing.take(TOLD).map(|finding| log_line(&plain(&cut(&finding.message, 500)))).collect();
             if failing > told.len() as u64 {
                 told.push(format!("… and {} more", failing - told.len() as u64));

@@ -7,16 +7,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, AsArray, RecordBatch, RecordBatchOptions};
 use arrow::compute::concat_batches;
-use arrow::datatypes::{Decimal128Type, Float64Type, Int64Type, Schema, TimestampMicrosecondType};
+use arrow::datatypes::Schema;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 
 use super::history::RunEntry;
 use super::store::StoredRun;
-use crate::domain::{Bounds, Finding, Grain, Instant, Mode, Severity, Side, Verdict};
+use crate::domain::{Bounds, Instant, Mode, Severity, Side, Verdict};
 use crate::error::{Error, Result};
 use crate::findings::{
-    CheckRecord, CheckStatus, Counts, DiagnosisRecord, Extent, IncidentRecord, RunRecord, SideRecord, StageRecord, StreamRecord,
+    CheckRecord, CheckStatus, Counts, DiagnosisRecord, Extent, FindingList, FindingRows, IncidentRecord, Overview, Row, RunRecord,
+    SideRecord, StageRecord, StreamRecord,
 };
 
 /// Reads a run with everything that its renderings need.
@@ -31,10 +32,6 @@ pub fn load(report: &Path, entry: &RunEntry) -> Result<(RunRecord, StoredRun)> {
         return Err(wrong(&format!("has the schema version {}, and this gapless reads 1", json["schema_version"])));
     }
     let instant = |value: &Value| value.as_str().and_then(|text| Instant::parse(text).ok());
-    let mut findings: BTreeMap<String, Vec<Finding>> = BTreeMap::new();
-    for finding in read_findings(&entry.directory)? {
-        findings.entry(finding.stream.clone()).or_default().push(finding);
-    }
     let read = |name: &str| table(&entry.directory, name);
     let tables = Tables {
         windows: read("windows")?,
@@ -45,9 +42,15 @@ pub fn load(report: &Path, entry: &RunEntry) -> Result<(RunRecord, StoredRun)> {
         diagnoses: read("diagnoses")?,
     };
     let streams = json["streams"].as_array().ok_or_else(|| wrong("lists no streams"))?;
+    let mut findings = read_findings(&entry.directory, streams)?;
+    let path = entry.directory.join("findings.parquet");
+    let mut list = |name: &str| match findings.remove(name) {
+        Some((first, overview)) => FindingList::stored(name, path.clone(), first, overview),
+        None => FindingList::none(name),
+    };
     let streams = streams
         .iter()
-        .map(|stream| stream_of(stream, &mut findings, &tables).ok_or_else(|| wrong("lacks a field of a stream")))
+        .map(|stream| stream_of(stream, &mut list, &tables).ok_or_else(|| wrong("lacks a field of a stream")))
         .collect::<Result<Vec<_>>>()?;
     let text = |name: &str| json[name].as_str().map(str::to_string);
     let record = RunRecord {
@@ -109,82 +112,33 @@ pub(super) fn each_batch(run: &Path, name: &str, mut take: impl FnMut(RecordBatc
     Ok(())
 }
 
-/// The cells of one row of a report table, by name; a column that is not there is NULL.
-pub(super) struct Row<'a> {
-    pub(super) batch: &'a RecordBatch,
-    pub(super) row: usize,
-}
-
-impl<'a> Row<'a> {
-    fn column(&self, name: &str) -> Option<&'a Arc<dyn Array>> {
-        self.batch.column_by_name(name).filter(|column| column.is_valid(self.row))
-    }
-
-    pub(super) fn text(&self, name: &str) -> Option<&'a str> {
-        self.column(name)?.as_string_opt::<i32>().map(|column| column.value(self.row))
-    }
-
-    pub(super) fn time(&self, name: &str) -> Option<Instant> {
-        self.column(name)?.as_primitive_opt::<TimestampMicrosecondType>().map(|column| Instant::from_micros(column.value(self.row)))
-    }
-
-    pub(super) fn sequence(&self, name: &str) -> Option<i128> {
-        self.column(name)?.as_primitive_opt::<Decimal128Type>().map(|column| column.value(self.row))
-    }
-
-    pub(super) fn count(&self, name: &str) -> Option<i64> {
-        self.column(name)?.as_primitive_opt::<Int64Type>().map(|column| column.value(self.row))
-    }
-
-    pub(super) fn double(&self, name: &str) -> Option<f64> {
-        self.column(name)?.as_primitive_opt::<Float64Type>().map(|column| column.value(self.row))
-    }
-
-    pub(super) fn claim(&self, name: &str) -> bool {
-        self.column(name).and_then(|column| column.as_boolean_opt()).is_some_and(|column| column.value(self.row))
-    }
-}
-
-/// The findings of a run, in the order in which they were written.
-fn read_findings(run: &Path) -> Result<Vec<Finding>> {
-    let mut findings = Vec::new();
+/// The findings of each stream of a run: how many rows lie before them, and what there is of them. Those of a stream lie together, as
+/// they were written.
+fn read_findings(run: &Path, streams: &[Value]) -> Result<BTreeMap<String, (usize, Overview)>> {
+    let mut found: BTreeMap<String, (usize, Overview)> = BTreeMap::new();
+    let mut place = 0;
     each_batch(run, "findings", |batch| {
-        for row in 0..batch.num_rows() {
-            findings.push(finding(&Row { batch: &batch, row }));
+        for finding in FindingRows::new(&batch).findings() {
+            let known = found.get_mut(&finding.stream);
+            let (_, overview) = match known {
+                Some(known) => known,
+                None => {
+                    let own = streams.iter().find(|stream| stream["name"] == finding.stream.as_str());
+                    let bounds = own.map(|stream| bounds_of(&stream["bounds"])).unwrap_or_default();
+                    found.entry(finding.stream.clone()).or_insert((place, Overview::new(bounds)))
+                }
+            };
+            overview.add(&finding);
+            place += 1;
         }
         Ok(())
     })?;
-    Ok(findings)
+    Ok(found)
 }
 
-/// A finding as the table has it.
-pub(super) fn finding(row: &Row<'_>) -> Finding {
-    let text = |name: &str| row.text(name).map(str::to_string);
-    Finding {
-        stream: text("stream").unwrap_or_default(),
-        check: text("check").unwrap_or_default(),
-        kind: text("kind"),
-        // What is not known weighs most.
-        severity: row.text("severity").and_then(Severity::parse).unwrap_or(Severity::Error),
-        grain: row.text("grain").and_then(Grain::parse).unwrap_or(Grain::Stream),
-        side: text("side"),
-        series: text("series"),
-        window_start: row.time("window_start"),
-        window_end: row.time("window_end"),
-        from_time: row.time("from_time"),
-        until_time: row.time("until_time"),
-        from_sequence: row.sequence("from_sequence"),
-        until_sequence: row.sequence("until_sequence"),
-        file: text("file"),
-        key: text("key"),
-        column_name: text("column_name"),
-        original_value: text("original_value"),
-        backfill_value: text("backfill_value"),
-        rows: row.count("rows"),
-        accepted: row.claim("accepted"),
-        known: row.claim("known"),
-        message: text("message").unwrap_or_default(),
-    }
+fn bounds_of(value: &Value) -> Bounds {
+    let instant = |value: &Value| value.as_str().and_then(|text| Instant::parse(text).ok());
+    Bounds { from: instant(&value["from"]), until: instant(&value["until"]) }
 }
 
 /// The rows of a table that belong to a stream, without the stream's name. They lie together, as they were written.
@@ -217,12 +171,10 @@ struct Tables {
     diagnoses: RecordBatch,
 }
 
-fn stream_of(json: &Value, findings: &mut BTreeMap<String, Vec<Finding>>, tables: &Tables) -> Option<StreamRecord> {
-    let instant = |value: &Value| value.as_str().and_then(|text| Instant::parse(text).ok());
-    let bounds = |value: &Value| Bounds { from: instant(&value["from"]), until: instant(&value["until"]) };
+fn stream_of(json: &Value, findings: &mut dyn FnMut(&str) -> FindingList, tables: &Tables) -> Option<StreamRecord> {
     let text = |value: &Value| value.as_str().map(str::to_string);
     let name = text(&json["name"])?;
-    let findings = findings.remove(&name).unwrap_or_default();
+    let findings = findings(&name);
     let Tables { windows, spans, gaps, seams, incidents, diagnoses } = tables;
     let [windows, spans, gaps, seams] = [windows, spans, gaps, seams].map(|table| of_stream(table, &name));
     let incidents = rows_of(&of_stream(incidents, &name), incident)?;
@@ -276,7 +228,11 @@ fn stream_of(json: &Value, findings: &mut BTreeMap<String, Vec<Finding>>, tables
             }
         }
         // A run of an older version: what is listed is counted.
-        None => findings.iter().for_each(|f| *found.entry((f.check.clone(), f.severity)).or_default() += 1),
+        None => findings
+            .overview
+            .tallies
+            .iter()
+            .for_each(|tally| *found.entry((tally.check.clone(), tally.severity)).or_default() += tally.findings),
     }
     let severities = json["findings_by_severity"].as_object()?;
     let extents = extents(mode, &spans, &gaps);
@@ -288,9 +244,9 @@ fn stream_of(json: &Value, findings: &mut BTreeMap<String, Vec<Finding>>, tables
         unstable: false,
         sides,
         stages: stages.collect(),
-        bounds: bounds(&json["bounds"]),
+        bounds: bounds_of(&json["bounds"]),
         bounds_kind: ["given", "partly given", "inferred"].into_iter().find(|kind| json["bounds"]["kind"] == *kind).unwrap_or("none"),
-        outage: json["outage"].is_object().then(|| bounds(&json["outage"])),
+        outage: json["outage"].is_object().then(|| bounds_of(&json["outage"])),
         window: text(&json["window"]["width"]),
         window_is_default: json["window"]["default"].as_bool().unwrap_or(true),
         time_zone: text(&json["window"]["time_zone"]).unwrap_or_default(),

@@ -113,8 +113,9 @@ fn section(out: &mut String, stream: &StreamRecord) {
 }
 
 fn findings(out: &mut String, stream: &StreamRecord, check: &str, severity: Severity) {
-    let of: Vec<_> = stream.findings.iter().filter(|f| f.check == check && f.severity == severity && !f.accepted && !f.known).collect();
-    let excused = stream.findings.iter().filter(|f| f.check == check && f.severity == severity && (f.accepted || f.known)).count() as u64;
+    let overview = &stream.findings.overview;
+    let of: Vec<_> = overview.first.iter().filter(|f| f.check == check && f.severity == severity && !f.accepted && !f.known).collect();
+    let excused = overview.count(|tally| tally.check == check && tally.severity == severity && !tally.counts());
     let total = stream.found.get(&(check.to_string(), severity)).copied().unwrap_or(0).saturating_sub(excused);
     if total == 0 {
         return;

@@ -22,8 +22,8 @@ use std::io::Write;
 use std::path::Path;
 
 pub use history::{
-    Baseline, Comparison, Pruned, RunEntry, age_limit, apply_baseline, compare, comparison_text, find_run, prune, runs, runs_json,
-    runs_text,
+    Baseline, Compared, Comparison, Pruned, RunEntry, age_limit, apply_baseline, compare, comparison_text, find_run, prune, runs,
+    runs_json, runs_text,
 };
 pub(crate) use inert::{is_unseen, plain, plain_lines};
 pub use json_v1::summary;
@@ -32,6 +32,7 @@ pub use store::{StoredRun, prepare as prepare_directory, store};
 pub use tables::tables;
 pub use text::{TextStyle, text};
 
+use crate::domain::Finding;
 use crate::error::{Error, Result};
 use crate::findings::RunRecord;
 
@@ -122,6 +123,24 @@ pub fn format_of(path: &Path) -> Result<OutputFormat> {
     })
 }
 
+/// Hands out the findings of all streams one after another, however many there are.
+fn each_finding(run: &RunRecord, mut write: impl FnMut(&Finding) -> std::io::Result<()>) -> std::io::Result<()> {
+    for stream in &run.streams {
+        let mut failed = None;
+        let read = stream.findings.each(|finding| {
+            write(&finding).map_err(|error| {
+                failed = Some(error);
+                Error::Interrupted
+            })
+        });
+        match (failed, read) {
+            (Some(error), _) => return Err(error),
+            (None, read) => read.map_err(std::io::Error::other)?,
+        }
+    }
+    Ok(())
+}
+
 /// Writes a run in a format.
 ///
 /// # Errors
@@ -139,7 +158,7 @@ pub fn render(
             let json = serde_json::to_string_pretty(&summary(run, stored))?;
             writeln!(out, "{}", inert::json(&json))
         }
-        OutputFormat::Html => out.write_all(html::page(run, stored).as_bytes()),
+        OutputFormat::Html => out.write_all(html::page(run, stored)?.as_bytes()),
         OutputFormat::Markdown => out.write_all(markdown::markdown(run, stored).as_bytes()),
         OutputFormat::Junit => junit::junit(run, out),
         OutputFormat::Github => github::annotations(run, out),

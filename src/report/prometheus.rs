@@ -11,7 +11,7 @@ use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 
 use super::inert::label;
 use crate::domain::{Mode, Severity, Verdict};
-use crate::findings::{RunRecord, StreamRecord};
+use crate::findings::{RunRecord, StreamRecord, Tally};
 
 /// One metric: what it says, and its samples as labels and value.
 struct Metric {
@@ -86,10 +86,10 @@ fn all(run: &RunRecord) -> Vec<Metric> {
                 let found = stream.found.get(&(check.check.clone(), severity)).copied().unwrap_or(0);
                 // A check that found nothing has a zero at its own severity, so that an alert can tell it from one that is gone.
                 if found > 0 || severity == check.severity {
-                    let accepted =
-                        stream.findings.iter().filter(|f| f.check == check.check && f.severity == severity && f.accepted).count();
+                    let sort = |tally: &Tally| tally.check == check.check && tally.severity == severity && tally.accepted;
+                    let accepted = stream.findings.overview.count(sort);
                     let labels = with(with(of(stream), "check", &check.check), "severity", severity.as_str());
-                    findings.push((labels, found.saturating_sub(accepted as u64) as f64));
+                    findings.push((labels, found.saturating_sub(accepted) as f64));
                 }
             }
         }

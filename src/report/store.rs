@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
@@ -9,7 +10,7 @@ use parquet::file::properties::WriterProperties;
 
 use super::{summary, tables};
 use crate::error::{Error, Result};
-use crate::findings::RunRecord;
+use crate::findings::{BatchIter, RunRecord, finding_counts_schema, findings_batch};
 
 /// The file that says that a directory is ours.
 const MARKER: &str = ".gapless-report";
@@ -89,8 +90,16 @@ pub fn store(directory: &Path, run: &RunRecord) -> Result<StoredRun> {
     let stored = StoredRun { directory: directory.to_path_buf(), run: target.clone() };
     for (name, batch) in tables(run).map_err(|e| failed(directory, e.to_string()))? {
         let path = staged.path().join(format!("{name}.parquet"));
-        write_parquet(&path, &batch).map_err(|problem| failed(&path, problem))?;
+        write_parquet(&path, &batch.schema(), std::iter::once(Ok(batch))).map_err(|problem| failed(&path, problem))?;
     }
+    // These two may be long, so that they go by batch by batch.
+    let lists = run.streams.iter().map(|stream| &stream.findings);
+    let path = staged.path().join("findings.parquet");
+    let schema = findings_batch(std::iter::empty()).map_err(|e| failed(&path, e.to_string()))?.schema();
+    write_parquet(&path, &schema, lists.clone().flat_map(|list| each(list.batches()))).map_err(|problem| failed(&path, problem))?;
+    let path = staged.path().join("finding_counts.parquet");
+    let schema = finding_counts_schema().map_err(|e| failed(&path, e.to_string()))?;
+    write_parquet(&path, &schema, lists.flat_map(|list| each(list.counts()))).map_err(|problem| failed(&path, problem))?;
     let path = staged.path().join("run.json");
     let json = serde_json::to_string_pretty(&summary(run, Some(&stored))).map_err(|e| failed(&path, e.to_string()))?;
     write_synced(&path, json.as_bytes()).map_err(|e| failed(&path, e.to_string()))?;
@@ -120,14 +129,28 @@ fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     file.sync_all()
 }
 
-fn write_parquet(path: &Path, batch: &RecordBatch) -> Result<(), String> {
+/// Batches that may not even be there to begin with.
+fn each(batches: Result<BatchIter<'_>>) -> BatchIter<'_> {
+    batches.unwrap_or_else(|error| Box::new(std::iter::once(Err(error))))
+}
+
+/// Rows of a group: few enough that a group is written from little memory, and that a reader can pass over what it does not want.
+const ROWS_A_GROUP: usize = 1 << 17;
+
+fn write_parquet(path: &Path, schema: &SchemaRef, batches: impl Iterator<Item = Result<RecordBatch>>) -> Result<(), String> {
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(3).map_err(|e| e.to_string())?))
         .set_created_by("gapless".to_string())
+        .set_max_row_group_row_count(Some(ROWS_A_GROUP))
         .build();
     let file = std::fs::File::create(path).map_err(|e| e.to_string())?;
-    let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties)).map_err(|e| e.to_string())?;
-    writer.write(batch).map_err(|e| e.to_string())?;
+    let mut writer = ArrowWriter::try_new(file, schema.clone(), Some(properties)).map_err(|e| e.to_string())?;
+    for batch in batches {
+        let batch = batch.map_err(|e| e.to_string())?;
+        if batch.num_rows() > 0 {
+            writer.write(&batch).map_err(|e| e.to_string())?;
+        }
+    }
     let file = writer.into_inner().map_err(|e| e.to_string())?;
     file.sync_all().map_err(|e| e.to_string())
 }

@@ -10,14 +10,13 @@ use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
 use crate::domain::Side;
 use crate::findings::columns::{batch, count, double, end, small, start, text};
-use crate::findings::{RunRecord, StreamRecord, diagnoses_batch, findings_batch, incidents_batch};
+use crate::findings::{RunRecord, StreamRecord, diagnoses_batch, incidents_batch};
 
-/// All tables of a run, by name.
+/// The small tables of a run, by name: all but `findings` and `finding_counts`.
 ///
 /// # Errors
 /// Arrow could not build one.
 pub fn tables(run: &RunRecord) -> Result<Vec<(&'static str, RecordBatch)>, ArrowError> {
-    let findings = run.streams.iter().flat_map(|stream| &stream.findings);
     Ok(vec![
         ("runs", runs(run)?),
         ("streams", streams(run)?),
@@ -26,7 +25,6 @@ pub fn tables(run: &RunRecord) -> Result<Vec<(&'static str, RecordBatch)>, Arrow
         ("spans", by_stream(run, |stream| Ok(stream.spans.clone()), &[])?),
         ("gaps", by_stream(run, |stream| Ok(stream.gaps.clone()), &["judged"])?),
         ("seams", by_stream(run, |stream| Ok(stream.seams.clone()), &[])?),
-        ("findings", findings_batch(findings)?),
         ("incidents", by_stream(run, |stream| incidents_batch(&stream.incidents), &[])?),
         ("diagnoses", by_stream(run, |stream| diagnoses_batch(&stream.diagnoses), &[])?),
     ])

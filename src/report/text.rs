@@ -5,7 +5,7 @@ use super::StoredRun;
 use super::inert::{log_line, plain};
 use super::timeline::{outage_marks, timeline};
 use super::words::{bytes, cut, grouped, plural, shell_word};
-use crate::domain::{Finding, Severity, Side, Verdict, pairs};
+use crate::domain::{Severity, Side, Verdict, pairs};
 use crate::findings::{CheckStatus, Counts, RunRecord, StreamRecord};
 
 /// How text is dressed.
@@ -134,7 +134,7 @@ fn stream_text(pen: &mut Pen, stream: &StreamRecord, title: &str, style: TextSty
     severities.sort_by(|a, b| b.cmp(a));
     for severity in severities {
         let mut checks: Vec<&str> = Vec::new();
-        for finding in stream.findings.iter().filter(|finding| finding.severity == severity && !finding.accepted) {
+        for finding in stream.findings.overview.first.iter().filter(|finding| finding.severity == severity && !finding.accepted) {
             if !checks.contains(&finding.check.as_str()) {
                 checks.push(&finding.check);
             }
@@ -296,11 +296,13 @@ fn picture(pen: &mut Pen, stream: &StreamRecord) {
 }
 
 fn findings_of(pen: &mut Pen, stream: &StreamRecord, check: &str, severity: Severity, style: TextStyle) {
-    let of: Vec<&Finding> = stream.findings.iter().filter(|f| f.check == check && f.severity == severity && !f.accepted).collect();
+    let overview = &stream.findings.overview;
+    let of = overview.first.iter().filter(|f| f.check == check && f.severity == severity && !f.accepted);
+    let many = overview.count(|tally| tally.check == check && tally.severity == severity && !tally.accepted);
     // Counts are complete; the list may have been cut.
-    let listed = stream.findings.iter().filter(|f| f.check == check).count() as u64;
+    let listed = overview.count(|tally| tally.check == check);
     let total = stream.totals.get(check).copied().unwrap_or(0);
-    let count = if listed < total { format!("{} in all", grouped(total)) } else { grouped(of.len() as u64) };
+    let count = if listed < total { format!("{} in all", grouped(total)) } else { grouped(many) };
     let head = format!("{} {} · {count}", pen.severity(severity), pen.bold(&plain(check)));
     pen.line(&head);
     let most = match (style.verbose, severity) {
@@ -308,7 +310,7 @@ fn findings_of(pen: &mut Pen, stream: &StreamRecord, check: &str, severity: Seve
         (false, Severity::Info) => 2,
         (false, _) => SHOWN,
     };
-    for finding in of.iter().take(most) {
+    for finding in of.take(most) {
         let line = format!("  {}", shortened(&finding.message, 220));
         pen.line(&line);
         let shows_values = check == "duplicate_key" || check == "digest_mismatch";
@@ -321,8 +323,8 @@ fn findings_of(pen: &mut Pen, stream: &StreamRecord, check: &str, severity: Seve
             }
         }
     }
-    if of.len() > most {
-        let line = pen.dim(&format!("  … and {} more", grouped((of.len() - most) as u64)));
+    if many > most as u64 {
+        let line = pen.dim(&format!("  … and {} more", grouped(many - most as u64)));
         pen.line(&line);
     }
     pen.line("");

@@ -8,11 +8,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::{Mode, Severity};
-use crate::findings::StreamRecord;
+use crate::domain::Mode;
+use crate::findings::{CELLS, StreamRecord};
 
 /// Characters of one line.
-const WIDTH: usize = 60;
+const WIDTH: usize = CELLS;
 /// Series shown; the worst come first.
 const MOST_SERIES: usize = 12;
 
@@ -59,14 +59,10 @@ pub(super) fn timeline(stream: &StreamRecord) -> Option<(Vec<Line>, usize)> {
     for extent in stream.extents.iter().filter(|extent| extent.is_gap && cells.contains_key(&*extent.series)) {
         hidden.entry(&extent.series).or_default().push(place(extent.from + (extent.until - extent.from) / 2));
     }
-    for finding in &stream.findings {
-        let differs =
-            matches!(finding.check.as_str(), "value_mismatch" | "missing_key" | "unexpected_key" | "missing_row" | "unexpected_row")
-                || finding.check == "duplicate_key" && finding.severity == Severity::Error;
-        if let (true, Some(at), Some(series)) = (differs, finding.from_time, finding.series.as_deref())
-            && let Some(line) = cells.get_mut(series)
-        {
-            line[place(at.0)][2] = true;
+    for (series, line) in &mut cells {
+        let differing = stream.findings.overview.differing.get(*series).map_or(0, |differing| differing.cells);
+        for (at, cell) in line.iter_mut().enumerate() {
+            cell[2] = differing & 1 << at != 0;
         }
     }
     let lines: Vec<Line> = shown

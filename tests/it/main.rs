@@ -17,6 +17,7 @@ mod encoding;
 mod engine;
 mod fixtures;
 mod malformed;
+mod many;
 mod oracle;
 mod outputs;
 mod outside;

@@ -166,6 +166,10 @@ impl Report {
         let directory = self.path().join(format!("run={run}"));
         fs::create_dir_all(&directory).expect("a directory");
         write_table(&directory.join(format!("{table}.parquet")), table, rows);
+        if table == "findings" {
+            let counts: Vec<Value> = rows.iter().map(counted).collect();
+            self.table(run, "finding_counts", &counts);
+        }
     }
 
     fn ask(&self, arguments: &[&str]) -> Output {
@@ -201,6 +205,25 @@ fn finding(stream: &str, check: &str, more: Value) -> Value {
     let mut row = json!({"stream": stream, "check": check, "severity": "error", "grain": "key", "rows": 1, "accepted": false});
     if let (Value::Object(row), Value::Object(more)) = (&mut row, more) {
         row.extend(more);
+    }
+    row
+}
+
+/// A finding as a line of the table `finding_counts`: its readers add lines up, so that one for each finding is enough.
+fn counted(finding: &Value) -> Value {
+    let mut row = finding.clone();
+    if !finding["window_start"].is_null() {
+        ["from_time", "until_time", "from_sequence", "until_sequence"].iter().for_each(|end| row[*end] = Value::Null);
+    }
+    row["findings"] = json!(1);
+    row["keys"] = json!(i64::from(!finding["key"].is_null()));
+    for (example, column) in [
+        ("example_key", "key"),
+        ("example_original", "original_value"),
+        ("example_backfill", "backfill_value"),
+        ("example_message", "message"),
+    ] {
+        row[example] = finding[column].clone();
     }
     row
 }

@@ -3,7 +3,7 @@
     python tests/python/report_counts.py REPORT_DIR
 
 Prints one JSON object:
-    "tables":   {table: rows over all runs} for the ten tables of a report,
+    "tables":   {table: rows over all runs} for the eleven tables of a report,
     "runs":     the run ids that the paths name (run=<id>), sorted,
     "findings": [{"run", "stream", "check", "severity", "findings", "rows"}], sorted; `rows` is the sum of
                 that column, NULL counted as 0.
@@ -15,7 +15,7 @@ import sys
 
 import duckdb
 
-TABLES = ["runs", "streams", "checks", "windows", "spans", "gaps", "seams", "findings", "incidents", "diagnoses"]
+TABLES = ["runs", "streams", "checks", "windows", "spans", "gaps", "seams", "findings", "finding_counts", "incidents", "diagnoses"]
 
 
 def relation(report, table):

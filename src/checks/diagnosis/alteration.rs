@@ -12,7 +12,8 @@ use super::transformation::{Class, Pair, explain};
 use super::words::{counted, grouped, percent, range};
 use super::wrong_of;
 use crate::checks::continuity::Continuity;
-use crate::checks::settle::{Difference, Localised};
+use crate::checks::differences::Difference;
+use crate::checks::settle::Localised;
 use crate::domain::{Instant, Severity, Side, pairs};
 use crate::findings::{DiagnosisRecord, IncidentRecord};
 use crate::staging::Prepared;
@@ -86,7 +87,7 @@ impl Altered<'_> {
             }
         }
         let mut seen: HashSet<&str> = HashSet::new();
-        for difference in &self.localised.differences {
+        for difference in self.localised.differences.sample() {
             if wrong_of(difference)[at] != Some(wrong) || difference.class == "value_mismatch" && !seen.insert(&difference.key) {
                 continue;
             }
@@ -112,14 +113,22 @@ impl Altered<'_> {
             let Some((incident, diagnoses)) = largest else { continue };
             // The series that were hit, the incident has said.
             let leave_out: BTreeSet<&str> = self.prepared.stream.series.iter().map(String::as_str).collect();
-            let (slices, looked_at) = self.slices(wrong, side, &leave_out);
+            let (slices, tried) = self.slices(wrong, side, &leave_out);
             // That what is missing lies in one stretch of time, the incident has said.
             let told: Vec<&Slice> = slices.iter().filter(|slice| !matches!(slice.cut, Cut::Time(_, _))).collect();
             let word = if wrong == Wrong::Missing { "missing rows" } else { "repeated rows" };
+            let classes: &[&str] = match (wrong, side) {
+                (Wrong::Missing, Side::Original) => &["missing_key", "missing_row"],
+                (Wrong::Missing, Side::Backfill) => &["unexpected_key", "unexpected_row"],
+                _ => &["duplicate_key"],
+            };
+            let looked_at: u64 =
+                classes.iter().filter_map(|class| self.localised.differences.thinned(class)).map(|thinned| thinned.looked_at).sum();
+            let cut = if looked_at > 0 { format!(", of {} looked at", grouped(looked_at)) } else { String::new() };
             if let Some(sentence) = sentence(&told, word) {
-                incident.message.push_str(&format!("; {sentence}"));
+                incident.message.push_str(&format!("; {sentence}{cut}"));
             }
-            diagnoses.extend(slices.iter().map(|slice| slice_record(slice, looked_at, side, word)));
+            diagnoses.extend(slices.iter().map(|slice| slice_record(slice, tried, side, word)));
         }
     }
 
@@ -184,11 +193,11 @@ impl Altered<'_> {
             (difference.class == "value_mismatch" || difference.class == "duplicate_key" && difference.kind == Some("conflict"))
                 && !self.is_moved(&touched, difference)
         };
-        let differences: Vec<&Difference> = self.localised.differences.iter().filter(of).collect();
+        let differences: Vec<&Difference> = self.localised.differences.sample().filter(of).collect();
         let first = differences.iter().filter_map(|d| d.from).min();
         let until = differences.iter().filter_map(|d| d.until.or(d.from.map(|from| Instant(from.0 + 1)))).max();
         let series: BTreeSet<&str> = differences.iter().map(|d| d.series.as_str()).collect();
-        let keys: HashSet<&[u8]> = differences.iter().filter_map(|d| super::key_of(d)).collect();
+        let keys: HashSet<&[u8]> = differences.iter().map(|d| d.key_order()).collect();
         let rows = keys.len() as u64;
         if rows == 0 {
             return None;
@@ -240,7 +249,17 @@ impl Altered<'_> {
         let mut record = self.record("alteration", cause, rows, &series);
         (record.from, record.until) = (first, until);
         let listed: u64 = self.localised.mismatched;
-        let cut = if rows < listed && self.moved.is_none() { format!(" of the first {} listed", grouped(rows)) } else { String::new() };
+        let thinned = self.localised.differences.thinned("value_mismatch").filter(|_| self.moved.is_none());
+        let cut = match thinned {
+            Some(_) => format!(", of {} looked at", grouped(rows)),
+            None if rows < listed && self.moved.is_none() => format!(" of the first {} listed", grouped(rows)),
+            None => String::new(),
+        };
+        let rows = if thinned.is_some() { listed } else { rows };
+        record.rows = Some(rows);
+        if let Some((first, until)) = thinned.and_then(|thinned| thinned.extent) {
+            (record.from, record.until) = (Some(first), Some(until));
+        }
         let mut what: Vec<String> = columns.iter().take(NAMED_COLUMNS).map(|(_, _, text)| text.clone()).collect();
         if columns.len() > NAMED_COLUMNS {
             what.push(format!("and {}", counted((columns.len() - NAMED_COLUMNS) as u64, "more column")));
@@ -248,9 +267,10 @@ impl Altered<'_> {
         if conflicts > 0 {
             what.push(format!("{} with copies that disagree", counted(conflicts, "key")));
         }
-        let when = range(first.map(|at| at.0), until.map(|at| at.0));
+        let when = range(record.from.map(|at| at.0), record.until.map(|at| at.0));
         let lead = match sentence(&told, "altered rows") {
             Some(sentence) => format!("{sentence}{cut}; {} altered {when}", counted(rows, "row")),
+            None if thinned.is_some() => format!("{} altered {when}, spread over the stream{cut}", counted(rows, "row")),
             None => format!("{} altered{cut} {when}, spread over the stream", counted(rows, "row")),
         };
         record.message = format!("{}: {}", lead.trim_end(), what.join("; "));

@@ -17,8 +17,10 @@ use super::thinning::{Lost, longest_run, stretches};
 use super::truncation::truncated;
 use super::words::{counted, grouped, percent};
 use crate::checks::continuity::{Continuity, GapFact, Range, Whose, WindowFact};
-use crate::checks::settle::{Difference, Localised};
+use crate::checks::differences::Difference;
+use crate::checks::settle::Localised;
 use crate::domain::{Mode, Side};
+use crate::error::Result;
 use crate::staging::Prepared;
 
 /// What a track is about.
@@ -140,11 +142,51 @@ pub(super) fn came_late(window: &WindowFact) -> bool {
 
 /// Classes of differences of which not all are listed.
 fn cut_classes(localised: &Localised) -> std::collections::BTreeSet<&'static str> {
-    let mut listed: BTreeMap<&'static str, u64> = BTreeMap::new();
-    localised.differences.iter().for_each(|difference| *listed.entry(difference.class).or_default() += 1);
+    let listed = localised.differences.listed();
     let mut found: BTreeMap<&'static str, u64> = BTreeMap::new();
     localised.found.iter().for_each(|((class, ..), count)| *found.entry(class).or_default() += count);
     found.into_iter().filter(|(class, count)| listed.get(class).is_some_and(|listed| listed < count)).map(|(class, _)| class).collect()
+}
+
+/// Places of rows that are told apart at most, before neighbours are joined. It does not follow the memory, so that what is said does not.
+const MOST_PLACES: usize = 1 << 18;
+
+/// Classes of differences about rows that are missing or repeated.
+const LACKING: [&str; 5] = ["duplicate_key", "missing_key", "missing_row", "unexpected_key", "unexpected_row"];
+
+/// Where rows of a series are missing or repeated, as disjoint stretches: from, until, rows.
+#[derive(Debug, Default)]
+struct Stretches {
+    by_start: BTreeMap<i128, (i128, u64)>,
+}
+
+impl Stretches {
+    /// Takes rows at a place; true where that is a new stretch.
+    fn add(&mut self, at: i128, rows: u64) -> bool {
+        if let Some((_, (_, held))) = self.by_start.range_mut(..=at).next_back().filter(|(_, (until, _))| at < *until) {
+            *held += rows;
+            return false;
+        }
+        self.by_start.insert(at, (at + 1, rows));
+        true
+    }
+
+    /// Makes one of each two neighbours.
+    fn join(&mut self) {
+        let mut joined: BTreeMap<i128, (i128, u64)> = BTreeMap::new();
+        let mut first: Option<(i128, i128, u64)> = None;
+        for (from, (until, rows)) in std::mem::take(&mut self.by_start) {
+            first = match first {
+                None => Some((from, until, rows)),
+                Some((start, _, before)) => {
+                    joined.insert(start, (until, before + rows));
+                    None
+                }
+            };
+        }
+        joined.extend(first.map(|(from, until, rows)| (from, (until, rows))));
+        self.by_start = joined;
+    }
 }
 
 /// The side that lacks what a difference says, or holds it twice.
@@ -159,7 +201,10 @@ fn owner(difference: &Difference) -> Option<(Subject, Whose)> {
 
 impl Lines {
     /// Everything that the passes found, put on tracks.
-    pub(super) fn new(prepared: &Prepared, facts: &Continuity, localised: &Localised, names: &mut SeriesNames) -> Self {
+    ///
+    /// # Errors
+    /// Differences that were spilled cannot be read back.
+    pub(super) fn new(prepared: &Prepared, facts: &Continuity, localised: &Localised, names: &mut SeriesNames) -> Result<Self> {
         let fill = prepared.stream.mode == Mode::Fill;
         let mut tracks: BTreeMap<(Family, Whose, usize), Vec<Element>> = BTreeMap::new();
         for gap in &facts.gaps {
@@ -212,35 +257,41 @@ impl Lines {
                 follows
             });
         }
-        let mut rows: BTreeMap<(Subject, Whose, usize), BTreeMap<i128, u64>> = BTreeMap::new();
+        let mut rows: BTreeMap<(Subject, Whose, usize), Stretches> = BTreeMap::new();
         let mut timeless = BTreeMap::new();
         let cut = cut_classes(localised);
         let mut incomplete: std::collections::BTreeSet<(Family, Whose)> = std::collections::BTreeSet::new();
-        for difference in &localised.differences {
-            let Some((subject, whose)) = owner(difference) else { continue };
+        let (mut places, mut repeated) = (0, false);
+        localised.differences.each(&LACKING, |difference| {
+            let Some((subject, whose)) = owner(difference) else { return };
+            repeated |= subject == Subject::Repeats;
             if cut.contains(difference.class) {
                 incomplete.insert((subject.family(), whose));
             }
             let series = names.add(&difference.series);
             let Some(at) = difference.from else {
                 *timeless.entry((subject, whose, series)).or_default() += difference.rows;
-                continue;
+                return;
             };
             // A row that is missed inside a gap makes the gap's count exact.
             if let (Subject::Rows, Some(gaps)) = (subject, tracks.get_mut(&(Family::Time, whose, series))) {
                 let next = gaps.partition_point(|gap| gap.until <= at.0);
                 if let Some(gap) = gaps.get_mut(next).filter(|gap| gap.from <= at.0) {
                     gap.missed += difference.rows;
-                    continue;
+                    return;
                 }
             }
-            *rows.entry((subject, whose, series)).or_default().entry(at.0).or_default() += difference.rows;
-        }
-        for ((subject, whose, series), times) in rows {
+            places += usize::from(rows.entry((subject, whose, series)).or_default().add(at.0, difference.rows));
+            if places > MOST_PLACES.max(4 * rows.len()) {
+                rows.values_mut().for_each(Stretches::join);
+                places = rows.values().map(|stretches| stretches.by_start.len()).sum();
+            }
+        })?;
+        for ((subject, whose, series), stretches) in rows {
             let element =
-                |(from, rows)| Element { subject, from, until: from + 1, rows, exact: true, status: "open", missed: rows, cut: false };
+                |(from, (until, rows))| Element { subject, from, until, rows, exact: true, status: "open", missed: rows, cut: false };
             let track = tracks.entry((subject.family(), whose, series)).or_default();
-            track.extend(times.into_iter().map(element));
+            track.extend(stretches.by_start.into_iter().map(element));
             track.sort_by_key(|element| element.from);
         }
         // Where the list of differences was cut, there are more rows than are listed.
@@ -252,14 +303,14 @@ impl Lines {
             }
         }
         // Numbers that came again say what repeated keys say, where there are any.
-        if !localised.differences.iter().any(|difference| owner(difference).is_some_and(|(subject, _)| subject == Subject::Repeats)) {
+        if !repeated {
             for fact in facts.sequences.iter().filter(|fact| fact.kind == "duplicate") {
                 let series = names.add(&fact.series);
                 *timeless.entry((Subject::Repeats, Whose::One(fact.side), series)).or_default() += fact.rows;
             }
         }
         let lines = tracks.into_iter().map(|((family, whose, series), elements)| Line { family, series, whose, elements }).collect();
-        Self { lines, timeless }
+        Ok(Self { lines, timeless })
     }
 
     /// Joins neighbouring rows until no more intervals are left than there is room for. What is joined is judged as one: survivors

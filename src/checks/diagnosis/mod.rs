@@ -7,6 +7,9 @@
 //!                                              (evidence)    └─► concentration ─────────┘
 //! ```
 //!
+//! Missing and repeated rows are followed one and all; what is asked of single keys and values is asked of a fair sample where a class
+//! has more than two hundred thousand differences ([`super::Differences`]), and said so.
+//!
 //! Nothing is claimed without numbers: each diagnosis carries the counts that it rests on, and `unknown` is an answer. The pass runs only
 //! where there is something to explain; `--no-diagnosis` leaves it out.
 
@@ -33,8 +36,9 @@ use self::evidence::{Questions, Wrong, gather};
 use self::holes::{Lines, SeriesNames, Untold, came_late, holes, is_loss};
 use self::lateness::LateRule;
 use super::continuity::Continuity;
+use super::differences::Difference;
 use super::screen::Screened;
-use super::settle::{Difference, Localised};
+use super::settle::Localised;
 use crate::domain::{Duration, Instant, Mode, Seed, Side};
 use crate::error::Result;
 use crate::findings::{DiagnosisRecord, IncidentRecord, StageRecord};
@@ -63,14 +67,6 @@ pub struct Findings<'a> {
     pub continuity: &'a Continuity,
 }
 
-/// The key of a difference in row format: a mismatch names its column behind it.
-fn key_of(difference: &Difference) -> Option<&[u8]> {
-    match difference.class {
-        "value_mismatch" => difference.order.len().checked_sub(4).map(|end| &difference.order[..end]),
-        _ => Some(&difference.order),
-    }
-}
-
 /// What is wrong with the key of a difference, on each side.
 fn wrong_of(difference: &Difference) -> [Option<Wrong>; 2] {
     match (difference.class, difference.kind, difference.side) {
@@ -89,12 +85,12 @@ fn content_columns(prepared: &Prepared, localised: &Localised) -> Option<Vec<usi
     if prepared.stream.mode == Mode::Single {
         return None;
     }
-    let has = |class: &str| localised.differences.iter().any(|difference| difference.class == class);
+    let has = |class: &str| localised.differences.listed().contains_key(class);
     let name = &prepared.paired[time].name;
     let missing = has("missing_key") || has("missing_row");
     let unexpected = has("unexpected_key") || has("unexpected_row");
     let altered = has("value_mismatch");
-    let retimed = altered && localised.differences.iter().any(|difference| difference.column.as_ref() == Some(name));
+    let retimed = altered && localised.differences.sample().any(|difference| difference.column.as_ref() == Some(name));
     if !(missing && unexpected || retimed || altered && (missing || unexpected)) {
         return None;
     }
@@ -145,12 +141,12 @@ pub async fn diagnose(
             untold.insert((names.add(&series.label), side.side), stretches);
         }
     }
-    let mut lines = Lines::new(prepared, continuity, localised, &mut names);
+    let mut lines = Lines::new(prepared, continuity, localised, &mut names)?;
     lines.fit(options.memory_bytes, options.threads);
     let mut keys: [HashMap<Vec<u8>, u8>; 2] = [HashMap::new(), HashMap::new()];
     let mut slices = [false; 2];
-    for difference in &localised.differences {
-        let Some(key) = key_of(difference) else { continue };
+    for difference in localised.differences.sample() {
+        let key = difference.key_order();
         for (side, wrong) in wrong_of(difference).into_iter().enumerate() {
             let Some(wrong) = wrong else { continue };
             *keys[side].entry(key.to_vec()).or_default() |= wrong.bit();

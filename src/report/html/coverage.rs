@@ -12,9 +12,9 @@
 use std::collections::BTreeMap;
 
 use super::{Caps, Html, Page};
-use crate::domain::{Finding, Instant, Mode, Severity, pairs};
-use crate::findings::StreamRecord;
-use crate::report::load::Row;
+use crate::domain::{Instant, Mode, Severity, pairs};
+use crate::error::Result;
+use crate::findings::{Row, StreamRecord, differs_by};
 use crate::report::words::{cut, grouped, length, moment, plural};
 
 /// Lines that are not folded away.
@@ -29,6 +29,11 @@ struct Stretch {
     rows: Option<u64>,
 }
 
+/// What differs in a line. Place → first, last, count by what it is.
+type Marks = BTreeMap<i128, (i128, i128, BTreeMap<&'static str, u64>)>;
+/// The same of the series that are drawn.
+pub(super) type MarksOf = BTreeMap<String, Marks>;
+
 /// What one line shows.
 #[derive(Default)]
 struct Line {
@@ -38,8 +43,7 @@ struct Line {
     gaps: Vec<(Stretch, String)>,
     /// Silence that is no finding, such as a planned one: whose it is, and why.
     excused: Vec<(Stretch, String, String)>,
-    /// Place → first, last, count by what it is.
-    marks: BTreeMap<i128, (i128, i128, BTreeMap<&'static str, u64>)>,
+    marks: Marks,
     differing: u64,
 }
 
@@ -134,41 +138,58 @@ fn lines(stream: &StreamRecord, is_time: bool) -> Option<(Axis, BTreeMap<String,
         return None;
     }
     if is_time {
-        for finding in &stream.findings {
-            let (Some(what), Some(at), Some(series)) = (differs(finding), finding.from_time, finding.series.as_deref()) else { continue };
-            let Some(line) = lines.get_mut(series) else { continue };
-            let place = (at.0.clamp(axis.from, axis.until) - axis.from) * MARKS / (axis.until - axis.from);
-            let (first, last, counts) = line.marks.entry(place).or_insert((at.0, at.0, BTreeMap::new()));
-            (*first, *last) = ((*first).min(at.0), (*last).max(at.0));
-            *counts.entry(what).or_default() += 1;
-            line.differing += 1;
+        for (series, line) in &mut lines {
+            line.differing = stream.findings.overview.differing.get(series).map_or(0, |differing| differing.findings);
         }
     }
     Some((axis, lines))
 }
 
-/// What a mark says of a finding that is about a row.
-fn differs(finding: &Finding) -> Option<&'static str> {
-    match finding.check.as_str() {
-        "value_mismatch" => Some("differing value"),
-        "missing_key" => Some("missing key"),
-        "unexpected_key" => Some("unexpected key"),
-        "missing_row" => Some("missing row"),
-        "unexpected_row" => Some("unexpected row"),
-        "duplicate_key" if finding.severity >= Severity::Warn => Some("key more than once"),
-        _ => None,
+/// What differs in the series that are drawn, at most so many: gathered once, and from all findings.
+pub(super) fn marks(stream: &StreamRecord, most: usize) -> Result<MarksOf> {
+    let mut marks = MarksOf::new();
+    let Some((axis, lines)) = lines(stream, true) else { return Ok(marks) };
+    marks
+        .extend(worst_first(lines).into_iter().take(most).filter(|(_, line)| line.differing > 0).map(|(series, _)| (series, Marks::new())));
+    if marks.is_empty() {
+        return Ok(marks);
     }
+    for batch in stream.findings.columns(&["check", "severity", "series", "from_time"])? {
+        let batch = batch?;
+        for row in 0..batch.num_rows() {
+            let row = Row { batch: &batch, row };
+            let severity = row.text("severity").and_then(Severity::parse).unwrap_or(Severity::Error);
+            let what = row.text("check").and_then(|check| differs_by(check, severity));
+            let (Some(what), Some(at), Some(series)) = (what, row.time("from_time"), row.text("series")) else { continue };
+            let Some(line) = marks.get_mut(series) else { continue };
+            let place = (at.0.clamp(axis.from, axis.until) - axis.from) * MARKS / (axis.until - axis.from);
+            let (first, last, counts) = line.entry(place).or_insert((at.0, at.0, BTreeMap::new()));
+            (*first, *last) = ((*first).min(at.0), (*last).max(at.0));
+            *counts.entry(what).or_default() += 1;
+        }
+    }
+    Ok(marks)
+}
+
+/// The worst first; equal ones by name.
+fn worst_first(lines: BTreeMap<String, Line>) -> Vec<(String, Line)> {
+    let mut ordered: Vec<(String, Line)> = lines.into_iter().collect();
+    ordered.sort_by(|(a, x), (b, y)| y.badness().cmp(&x.badness()).then_with(|| a.cmp(b)));
+    ordered
 }
 
 fn figure(html: &mut Html, page: &Page<'_>, axis: Axis, lines: BTreeMap<String, Line>) {
     let stream = page.stream;
     let single = stream.mode == Mode::Single;
-    let mut ordered: Vec<(String, Line)> = lines.into_iter().collect();
-    // The worst first; equal ones by name.
-    ordered.sort_by(|(a, x), (b, y)| y.badness().cmp(&x.badness()).then_with(|| a.cmp(b)));
+    let mut ordered = worst_first(lines);
     let total = ordered.len();
     let bad = ordered.iter().filter(|(_, line)| line.badness().0 > 0 || line.differing > 0).count();
     ordered.truncate(page.caps.series);
+    if axis.is_time {
+        for (series, line) in &mut ordered {
+            line.marks = page.marks.get(series).cloned().unwrap_or_default();
+        }
+    }
     let simplified = simplify(&mut ordered, axis, page.caps);
 
     html.raw(if axis.is_time {

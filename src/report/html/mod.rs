@@ -69,6 +69,8 @@ struct Page<'a> {
     run: &'a RunRecord,
     stream: &'a StreamRecord,
     caps: Caps,
+    /// Where its series differ.
+    marks: &'a coverage::MarksOf,
     /// The place of the stream, for ids.
     at: usize,
 }
@@ -91,12 +93,17 @@ const SECTIONS: &[Section] = &[
 ];
 
 /// The page of a run.
-pub(super) fn page(run: &RunRecord, stored: Option<&StoredRun>) -> String {
+pub(super) fn page(run: &RunRecord, stored: Option<&StoredRun>) -> std::io::Result<String> {
     let mut caps = Caps { findings: 100, series: 400, shapes: 6_000, value: 400, streams: 40 };
+    let order = worst_first(run);
+    let mut marks = vec![coverage::MarksOf::new(); run.streams.len()];
+    for &at in order.iter().take(caps.streams) {
+        marks[at] = coverage::marks(&run.streams[at], caps.series).map_err(std::io::Error::other)?;
+    }
     loop {
-        let html = whole(run, stored, caps);
+        let html = whole(run, stored, caps, &order, &marks);
         if html.len() <= LIMIT || caps.findings <= 2 {
-            return html;
+            return Ok(html);
         }
         caps = Caps {
             findings: caps.findings / 2,
@@ -108,7 +115,14 @@ pub(super) fn page(run: &RunRecord, stored: Option<&StoredRun>) -> String {
     }
 }
 
-fn whole(run: &RunRecord, stored: Option<&StoredRun>, caps: Caps) -> String {
+/// The streams in the order of the page: the worst first, since those are what people come for.
+fn worst_first(run: &RunRecord) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..run.streams.len()).collect();
+    order.sort_by_key(|&at| (std::cmp::Reverse(run.streams[at].verdict), at));
+    order
+}
+
+fn whole(run: &RunRecord, stored: Option<&StoredRun>, caps: Caps, order: &[usize], marks: &[coverage::MarksOf]) -> String {
     let mut html = Html::default();
     let digest = |text: &str| base64(&Sha256::digest(text.as_bytes()));
     html.raw("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'sha256-");
@@ -118,15 +132,12 @@ fn whole(run: &RunRecord, stored: Option<&StoredRun>, caps: Caps) -> String {
     html.text(&title(run)).raw(" · gapless</title>\n<style>").raw(STYLE).raw("</style>\n</head>\n<body>\n<a class=\"skip\" href=\"#main\">Skip to the report</a>\n<svg class=\"defs\" aria-hidden=\"true\"><defs><pattern id=\"hatch\" width=\"5\" height=\"5\" patternUnits=\"userSpaceOnUse\"><rect width=\"5\" height=\"5\"/><path d=\"M-1 1 L1 -1 M0 5 L5 0 M4 6 L6 4\"/></pattern></defs></svg>\n");
     head(&mut html, run);
     html.raw("<main id=\"main\">\n");
-    let mut order: Vec<usize> = (0..run.streams.len()).collect();
     if run.streams.len() > 1 {
         streams_table(&mut html, run);
-        // The worst first, since those are what people come for.
-        order.sort_by_key(|&at| (std::cmp::Reverse(run.streams[at].verdict), at));
     }
     for &at in order.iter().take(caps.streams) {
         let stream = &run.streams[at];
-        section(&mut html, &Page { run, stream, caps, at });
+        section(&mut html, &Page { run, stream, caps, marks: &marks[at], at });
     }
     if order.len() > caps.streams {
         html.raw("<p class=\"note\">")

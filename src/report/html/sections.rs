@@ -6,9 +6,8 @@ use serde_json::Value;
 
 use super::{Html, Page};
 use crate::domain::{Finding, Mode, Severity, Side, pairs};
-use crate::findings::{CheckStatus, RunRecord};
+use crate::findings::{CheckStatus, Row, RunRecord};
 use crate::report::StoredRun;
-use crate::report::load::Row;
 use crate::report::text::report_flag;
 use crate::report::words::{bytes, cut, grouped, length, moment, plural, shell_word};
 
@@ -346,12 +345,14 @@ fn value_cells(html: &mut Html, finding: &Finding, most: usize) {
 
 /// Cells that differ, both values side by side.
 pub(super) fn mismatches(page: &Page<'_>) -> Option<Html> {
-    let of: Vec<&Finding> = page.stream.findings.iter().filter(|f| f.check == "value_mismatch").collect();
+    let overview = &page.stream.findings.overview;
+    let of: Vec<&Finding> = overview.first.iter().filter(|f| f.check == "value_mismatch").collect();
     if of.is_empty() {
         return None;
     }
     // The cap holds for each column, so that one column cannot hide another.
-    let columns = of.iter().map(|f| f.column_name.as_deref()).collect::<std::collections::BTreeSet<_>>().len().max(1);
+    let tallies = overview.tallies.iter().filter(|tally| tally.check == "value_mismatch");
+    let columns = tallies.map(|tally| tally.column_name.as_deref()).collect::<std::collections::BTreeSet<_>>().len().max(1);
     let each = (page.caps.findings * 2 / columns).max(3);
     let mut taken: BTreeMap<Option<&str>, usize> = BTreeMap::new();
     let shown: Vec<&&Finding> = of
@@ -397,8 +398,8 @@ fn flags(html: &mut Html, finding: &Finding) {
 pub(super) fn columns(page: &Page<'_>) -> Option<Html> {
     let stream = page.stream;
     let mut by: BTreeMap<&str, u64> = BTreeMap::new();
-    for finding in stream.findings.iter().filter(|f| f.check == "value_mismatch") {
-        *by.entry(finding.column_name.as_deref().unwrap_or_default()).or_default() += 1;
+    for tally in stream.findings.overview.tallies.iter().filter(|tally| tally.check == "value_mismatch") {
+        *by.entry(tally.column_name.as_deref().unwrap_or_default()).or_default() += tally.findings;
     }
     if by.is_empty() {
         return None;
@@ -447,7 +448,9 @@ pub(super) fn findings(page: &Page<'_>) -> Option<Html> {
                 continue;
             }
             any = true;
-            let of: Vec<&Finding> = stream.findings.iter().filter(|f| f.check == check.check && f.severity == level).collect();
+            let overview = &stream.findings.overview;
+            let of = overview.first.iter().filter(|f| f.check == check.check && f.severity == level);
+            let listed = overview.count(|tally| tally.check == check.check && tally.severity == level);
             html.raw(if level == Severity::Error {
                 "<details open class=\"check\"><summary>"
             } else {
@@ -462,7 +465,7 @@ pub(super) fn findings(page: &Page<'_>) -> Option<Html> {
             }
             .max(2);
             html.raw("<ul class=\"found\" tabindex=\"0\">");
-            for finding in of.iter().take(most) {
+            for finding in of.take(most) {
                 html.raw("<li>").text(&cut(&finding.message, page.caps.value));
                 flags(&mut html, finding);
                 let long = ["duplicate_key", "digest_mismatch"].contains(&finding.check.as_str());
@@ -482,12 +485,9 @@ pub(super) fn findings(page: &Page<'_>) -> Option<Html> {
                 html.raw("</li>\n");
             }
             html.raw("</ul>\n");
-            if total > most.min(of.len()) as u64 {
-                html.raw("<p class=\"note\">")
-                    .text(&grouped(most.min(of.len()) as u64))
-                    .raw(" of ")
-                    .text(&grouped(total))
-                    .raw(" are shown.</p>\n");
+            let shown = listed.min(most as u64);
+            if total > shown {
+                html.raw("<p class=\"note\">").text(&grouped(shown)).raw(" of ").text(&grouped(total)).raw(" are shown.</p>\n");
             }
             html.raw("</details>\n");
         }
