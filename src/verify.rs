@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Instant as Clock;
 
 use datafusion::prelude::SessionContext;
+use futures::{StreamExt, TryStreamExt};
 
 use crate::checks::{
     self, CheckRun, Continuity, Diagnosis, Findings, Localised, ManifestFact, Outcome, RelationInput, Screened, catalogue, check_manifests,
@@ -24,7 +25,7 @@ use crate::findings::{
 use crate::gate;
 use crate::job::{Expect, Job, RunOptions, Stream};
 use crate::progress::Progress;
-use crate::source::{Opened, describe_engine_error, discover, guarded, unreadable_file, view};
+use crate::source::{Discovered, Opened, describe_engine_error, discover, guarded, unreadable_file, view};
 use crate::staging::{Prepared, Shower, infer_key, infer_time, prepare, session};
 
 /// What a run takes beside the job: where it is shown and when it began.
@@ -333,13 +334,11 @@ async fn passes(
 
 /// Opens the sides and fills in what was not said.
 async fn open(context: &SessionContext, mut stream: Stream, run: &Run<'_>) -> Result<(Stream, Vec<Opened>, Vec<String>)> {
-    let mut found = Vec::new();
-    for side in stream.sides() {
-        if let Some(spec) = stream.side(side) {
-            run.progress.stage(&format!("opening {} {side}", stream.name), None);
-            found.push(discover(context, side, spec).await?);
-        }
-    }
+    run.progress.stage(&format!("opening {}", stream.name), None);
+    let opening = stream.sides().into_iter().filter_map(|side| Some(discover(context, side, stream.side(side)?)));
+    // Text is looked at on a thread a side, where there are that many.
+    let found = futures::stream::iter(opening).buffered(if run.options.threads > 1 { 2 } else { 1 });
+    let found: Vec<Discovered> = found.try_collect().await?;
     let views = |time: Option<&str>| -> Result<Vec<Opened>> {
         found.iter().map(|mine| view(context, mine, found.iter().find(|other| other.side != mine.side), time, &stream.mask)).collect()
     };

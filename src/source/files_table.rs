@@ -22,10 +22,10 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
+use object_store::ObjectMeta;
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStore};
 
-use super::csv_table::{CsvPartition, CsvReading};
+use super::csv::{CsvTable, Partition, Scan};
 use super::footers::Stretch;
 
 /// Files with one schema, and the values of their partition columns.
@@ -42,28 +42,16 @@ pub(super) struct FilesTable {
     pub(super) in_order: bool,
     /// What each reader reads, where that is said.
     pub(super) stretches: Option<Arc<Vec<Stretch>>>,
-    /// Set for CSV, which is not read by the query engine's own scan.
-    pub(super) csv: Option<(CsvReading, Arc<dyn ObjectStore>)>,
+    /// Set for CSV, which is not read by the query engine's own scan; its own columns are then text.
+    pub(super) csv: Option<CsvTable>,
 }
 
 impl FilesTable {
-    /// The files in so many groups: the largest first, each to the group with the least to read; in order, stretches of the list.
+    /// The files in so many groups: the largest first, each to the group with the least to read; all in one where order is wanted, since
+    /// the scan cuts them.
     fn groups(&self, partitions: usize) -> Vec<Vec<(ObjectMeta, Vec<ScalarValue>)>> {
-        if self.in_order && self.csv.is_none() {
-            // The scan cuts them.
-            return vec![self.files.clone()];
-        }
         if self.in_order {
-            let whole: u64 = self.files.iter().map(|(meta, _)| meta.size).sum();
-            let mut groups = vec![Vec::new(); partitions.min(self.files.len()).max(1)];
-            let mut before = 0;
-            for file in &self.files {
-                let at = u128::from(before) * groups.len() as u128 / u128::from(whole.max(1));
-                before += file.0.size;
-                groups[usize::try_from(at).unwrap_or(0)].push(file.clone());
-            }
-            groups.retain(|group| !group.is_empty());
-            return groups;
+            return vec![self.files.clone()];
         }
         let mut groups = vec![Vec::new(); partitions.min(self.files.len()).max(1)];
         let mut order: Vec<usize> = (0..self.files.len()).collect();
@@ -121,8 +109,8 @@ impl FilesTable {
 #[async_trait]
 impl TableProvider for FilesTable {
     fn schema(&self) -> SchemaRef {
-        let fields: Vec<Arc<Field>> =
-            self.file_schema.fields().iter().cloned().chain(self.partition_fields.iter().cloned().map(Arc::new)).collect();
+        let own = self.csv.as_ref().map_or_else(|| self.file_schema.clone(), |csv| csv.typed(&self.file_schema));
+        let fields: Vec<Arc<Field>> = own.fields().iter().cloned().chain(self.partition_fields.iter().cloned().map(Arc::new)).collect();
         Arc::new(Schema::new(fields))
     }
 
@@ -151,22 +139,13 @@ impl TableProvider for FilesTable {
             };
             return Ok(Arc::new(EmptyExec::new(schema)));
         }
-        let groups = pruned.groups(partitions);
-        if let Some((reading, store)) = &self.csv {
-            let streams = groups
-                .into_iter()
-                .map(|files| {
-                    Arc::new(CsvPartition {
-                        reading: reading.clone(),
-                        store: store.clone(),
-                        file_schema: self.file_schema.clone(),
-                        table_schema: self.schema(),
-                        files,
-                    }) as Arc<dyn PartitionStream>
-                })
-                .collect();
-            return Ok(Arc::new(StreamingTableExec::try_new(self.schema(), streams, projection, [], false, limit)?));
+        if let Some(csv) = &self.csv {
+            let scan = Arc::new(Scan::new(csv, &self.file_schema, &self.schema(), projection, filters, state)?);
+            let part = |pieces| Arc::new(Partition { scan: scan.clone(), pieces }) as Arc<dyn PartitionStream>;
+            let parts = csv.groups(pruned.files, partitions).into_iter().map(part).collect();
+            return Ok(Arc::new(StreamingTableExec::try_new(scan.schema().clone(), parts, None, [], false, limit)?));
         }
+        let groups = pruned.groups(partitions);
         let to_read = |(meta, values): (ObjectMeta, Vec<ScalarValue>)| {
             let decoded_as = self.decoded_as.get(&meta.location).cloned();
             let mut file = PartitionedFile::from(meta);

@@ -1,5 +1,6 @@
 //! What the files of a side hold: their schema, held equal over all of them, and what text columns could be.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::AsArray;
@@ -14,11 +15,12 @@ use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::error::DataFusionError;
 use datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
+use object_store::ObjectMeta;
 
-use super::csv_table::CsvReading;
+use super::csv::{CsvReading, CsvTable, look};
 use super::files_table::FilesTable;
 use super::footers::{self, Footer, RowGroups, compact, footers};
-use super::guarded::{describe_engine_error, guarded};
+use super::guarded::{Guard, describe_engine_error, guarded};
 use super::guess::Traits;
 use super::json_fields::{Fields, Scanned, starts_with_array};
 use super::listing::{Compression, Listing};
@@ -74,7 +76,7 @@ pub(super) async fn discover(context: &SessionContext, side: Side, spec: &SideSp
     };
 
     let csv = match format {
-        Format::Csv => Some(CsvReading::new(spec, found.compression).map_err(|problem| unreadable(0, format, problem))?),
+        Format::Csv => Some(CsvReading::new(spec, found.compression)),
         _ => None,
     };
 
@@ -120,7 +122,7 @@ pub(super) async fn discover(context: &SessionContext, side: Side, spec: &SideSp
         }
     }
     let (partition_fields, partition_values) = partition_columns(&found, &file_schema, side)?;
-    let table = FilesTable {
+    let mut table = FilesTable {
         store_url: found.store_url.clone(),
         format: reader,
         file_schema: file_schema.clone(),
@@ -129,10 +131,10 @@ pub(super) async fn discover(context: &SessionContext, side: Side, spec: &SideSp
         decoded_as: Arc::default(),
         in_order: false,
         stretches: None,
-        csv: csv.map(|reading| (reading, found.store.clone())),
+        csv: csv.map(|reading| CsvTable { reading, store: found.store.clone(), parse: Arc::default(), cuts: Arc::default() }),
     };
     let mut columns = stored_columns(spec, side, &table, format, &quoted)?;
-    let looked = look_at_text(context, side, spec, &found, &table, &mut columns, format).await?;
+    let looked = look_at_text(context, side, spec, &found, &mut table, &mut columns, format).await?;
     let mut never_null = std::collections::BTreeSet::new();
     let (file_rows, compact, row_groups) = match format {
         Format::Parquet => match footers(&found.files).await {
@@ -169,7 +171,7 @@ fn file_format(format: Format, compression: Compression) -> Arc<dyn FileFormat> 
     };
     match format {
         Format::Parquet => Arc::new(ParquetFormat::default().with_force_view_types(false)),
-        // Only the plan's formalities come from here: CSV is read by `csv_table`.
+        // Only the plan's formalities come from here: CSV is read by `csv`.
         Format::Csv => Arc::new(CsvFormat::default()),
         Format::JsonLines | Format::JsonArray => Arc::new(
             JsonFormat::default()
@@ -284,7 +286,7 @@ fn partition_columns(found: &Listing, file_schema: &Schema, side: Side) -> Resul
             });
         }
         let mut traits = Traits::default();
-        traits.look(&values.iter().map(|value| value.as_deref()).collect::<arrow::array::StringArray>());
+        traits.look(values.iter().map(Option::as_deref));
         let data_type = match traits.guess(false) {
             kept @ (DataType::Int64 | DataType::Date32) => kept,
             _ => DataType::Utf8,
@@ -354,11 +356,12 @@ async fn look_at_text(
     side: Side,
     spec: &SideSpec,
     found: &Listing,
-    table: &FilesTable,
+    table: &mut FilesTable,
     columns: &mut [StoredColumn],
     format: Format,
 ) -> Result<Option<u64>> {
     let mut rows = 0;
+    let mut cuts = HashMap::new();
     let said = |name: &str| spec.columns.iter().any(|(column, _)| column == name);
     let wanted: Vec<usize> = (0..columns.len()).filter(|&i| columns[i].traits.is_some() && !said(&columns[i].name)).collect();
     // CSV is looked at even when nothing is to be guessed: a ragged row is an input error, and here it has a file.
@@ -366,24 +369,14 @@ async fn look_at_text(
         return Ok(None);
     }
     for (index, file) in table.files.iter().enumerate() {
-        let one = FilesTable { files: vec![file.clone()], ..table.clone() };
-        let looked: Result<(u64, Vec<Traits>), DataFusionError> = guarded(async {
-            let mut seen = 0;
-            let frame = context.read_table(Arc::new(one))?;
-            let names: Vec<datafusion::prelude::Expr> =
-                wanted.iter().map(|&i| datafusion::prelude::ident(columns[i].stored.clone())).collect();
-            let frame = if names.is_empty() { frame } else { frame.select(names)? };
-            let mut stream = frame.execute_stream().await?;
-            let mut traits = vec![Traits::default(); wanted.len()];
-            while let Some(batch) = stream.try_next().await? {
-                seen += batch.num_rows() as u64;
-                for (traits, column) in traits.iter_mut().zip(batch.columns()) {
-                    traits.look(column.as_string::<i32>());
-                }
+        let looked: Result<(u64, Vec<Traits>), DataFusionError> = match quick_look(table, &file.0, &wanted).await {
+            Ok(Some((rows, traits, places))) => {
+                cuts.insert(file.0.location.clone(), places);
+                Ok((rows, traits))
             }
-            Ok((seen, traits))
-        })
-        .await;
+            Ok(None) => slow_look(context, table, file, &wanted, columns).await,
+            Err(error) => Err(error),
+        };
         let looked = looked.map_err(|e| Error::Unreadable {
             side: side.to_string(),
             file: found.files[index].path.clone(),
@@ -398,5 +391,50 @@ async fn look_at_text(
             }
         }
     }
+    if let Some(csv) = &mut table.csv {
+        csv.cuts = Arc::new(cuts);
+    }
     Ok(Some(rows))
+}
+
+/// Rows, what columns could be, and where the file can be cut. `None` for what is no CSV, or not a regular one.
+async fn quick_look(
+    table: &FilesTable,
+    meta: &ObjectMeta,
+    wanted: &[usize],
+) -> Result<Option<(u64, Vec<Traits>, Vec<u64>)>, DataFusionError> {
+    let Some(csv) = &table.csv else { return Ok(None) };
+    let reader = open(&csv.store, meta).await?;
+    let (reading, columns, wanted) = (csv.reading.clone(), table.file_schema.fields().len(), wanted.to_vec());
+    let _guard = Guard::new();
+    let looked = tokio::task::spawn_blocking(move || look(&reading, reader, columns, &wanted)).await;
+    let looked = looked.map_err(|e| DataFusionError::Execution(format!("the decoder gave up on damaged data ({e})")))??;
+    Ok(looked.map(|looked| (looked.rows, looked.traits, looked.cuts)))
+}
+
+/// Rows, and what columns could be, of any file.
+async fn slow_look(
+    context: &SessionContext,
+    table: &FilesTable,
+    file: &(ObjectMeta, Vec<ScalarValue>),
+    wanted: &[usize],
+    columns: &[StoredColumn],
+) -> Result<(u64, Vec<Traits>), DataFusionError> {
+    let one = FilesTable { files: vec![file.clone()], ..table.clone() };
+    guarded(async {
+        let mut seen = 0;
+        let frame = context.read_table(Arc::new(one))?;
+        let names: Vec<datafusion::prelude::Expr> = wanted.iter().map(|&i| datafusion::prelude::ident(columns[i].stored.clone())).collect();
+        let frame = if names.is_empty() { frame } else { frame.select(names)? };
+        let mut stream = frame.execute_stream().await?;
+        let mut traits = vec![Traits::default(); wanted.len()];
+        while let Some(batch) = stream.try_next().await? {
+            seen += batch.num_rows() as u64;
+            for (traits, column) in traits.iter_mut().zip(batch.columns()) {
+                traits.look(column.as_string::<i32>().iter());
+            }
+        }
+        Ok((seen, traits))
+    })
+    .await
 }

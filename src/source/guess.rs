@@ -4,11 +4,11 @@
 //! the other side's type does. All values of a column are looked at, not a sample, so a column cannot change its
 //! type behind the guess.
 
-use arrow::array::StringArray;
 use arrow::datatypes::{DataType, TimeUnit};
 
+use super::functions::quick::{self, Kind};
+use super::functions::{Iso, iso};
 use crate::job::ColumnType;
-use crate::source::functions::{Iso, iso};
 
 /// What every value of a text column is, as far as it has been seen. Combines in any order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,15 +55,53 @@ impl Default for Traits {
 }
 
 impl Traits {
-    /// Looks at the values of a batch.
-    pub(super) fn look(&mut self, values: &StringArray) {
-        for value in values.iter().flatten() {
-            self.look_at(value);
+    /// Looks at some values.
+    pub(super) fn look<'a>(&mut self, values: impl Iterator<Item = Option<&'a str>>) {
+        for value in values.flatten() {
+            self.values += 1;
+            if !self.is_only_text() && !self.look_quickly(value.as_bytes()) {
+                self.look_at(value);
+            }
+        }
+    }
+
+    /// Nothing more can be learned but how many values there are.
+    fn is_only_text(&self) -> bool {
+        let number = self.integer || self.decimal || self.loose_integer || self.float || self.careful_float;
+        !number && !self.boolean && !self.loose_boolean && !self.any_time
+    }
+
+    /// The same as a careful look at a plain value in a column that has shown what it is by those before; false where that look is needed.
+    fn look_quickly(&mut self, value: &[u8]) -> bool {
+        if self.boolean {
+            return false;
+        }
+        let number = self.integer || self.decimal || self.loose_integer || self.float || self.careful_float;
+        match (number, self.any_time) {
+            (true, false) => {
+                let Some(plain) = quick::plain(value) else { return false };
+                let minus_zero = plain.negative && plain.digits == 0;
+                self.integer &= plain.fraction.is_none() && !minus_zero;
+                self.loose_integer &= plain.fraction.is_none();
+                // A whole part is looked at only while the column is a number of some kind, which it stays.
+                self.whole_digits = self.whole_digits.max(plain.whole);
+                self.fraction_digits = self.fraction_digits.max(plain.fraction.unwrap_or(0));
+                self.loose_boolean &= matches!(value, b"0" | b"1");
+                true
+            }
+            (false, true) if !self.loose_boolean => {
+                let Some(time) = quick::time(value) else { return false };
+                self.date &= time.kind == Kind::Date;
+                self.local &= time.kind == Kind::Local;
+                self.instant &= time.kind == Kind::Instant;
+                self.nanoseconds |= time.fraction > 6;
+                true
+            }
+            _ => false,
         }
     }
 
     fn look_at(&mut self, value: &str) {
-        self.values += 1;
         if self.integer || self.decimal || self.loose_integer || self.float || self.careful_float {
             self.look_at_number(value);
         }
@@ -248,8 +286,82 @@ mod tests {
 
     fn traits(values: &[&str]) -> Traits {
         let mut traits = Traits::default();
-        traits.look(&StringArray::from(values.to_vec()));
+        traits.look(values.iter().copied().map(Some));
         traits
+    }
+
+    /// What a look at every value with all care says.
+    fn careful(values: &[&str]) -> Traits {
+        let mut traits = Traits::default();
+        for value in values {
+            traits.values += 1;
+            traits.look_at(value);
+        }
+        traits
+    }
+
+    #[test]
+    fn a_quick_look_sees_what_a_careful_one_sees() {
+        let pool = [
+            "0",
+            "1",
+            "7",
+            "-0",
+            "-1",
+            "007",
+            "00",
+            "1.50",
+            "0.0",
+            "-0.0",
+            "1.",
+            ".5",
+            "1e3",
+            "1.5e-3",
+            "1e-05",
+            "NaN",
+            "inf",
+            "true",
+            "false",
+            "True",
+            "t",
+            "F",
+            "",
+            " 1",
+            "+1",
+            "x",
+            "2024-05-06",
+            "2024-02-30",
+            "2024-05-06 00:00:00",
+            "2024-05-06T00:00:00Z",
+            "2024-05-06T00:00:00+02:00",
+            "2024-05-06 00:00:00.1234567",
+            "2024-05-06T24:00:00",
+            "2024-05-06T23:59:60Z",
+            "2024-05-06 00:00",
+            "2024-05-06 00:00:00.1234567890",
+            "999999999999999999",
+            "1234567890123456789",
+            "12345678901234567890123456789012345678901",
+            "0.123456789012345678",
+            "1.1234567",
+            "2024-5-6",
+            "٣",
+        ];
+        // Every sequence of two, every value behind long runs of one kind, and every three of a few.
+        for first in pool {
+            for second in pool {
+                for run in [1, 3] {
+                    let mut values = vec![first; run];
+                    values.push(second);
+                    values.push(first);
+                    assert_eq!(traits(&values), careful(&values), "{values:?}");
+                    for third in ["1", "2.5", "2024-05-06", "2024-05-06 00:00:00", "x", "0"] {
+                        values.push(third);
+                        assert_eq!(traits(&values), careful(&values), "{values:?}");
+                    }
+                }
+            }
+        }
     }
 
     #[test]

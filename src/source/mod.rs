@@ -9,7 +9,7 @@
 //! Every source ends as a DataFusion table provider behind an object store URL, so that a store or a database comes in
 //! without a second path. Floor 2: imports `domain`, `job` and `error`.
 
-mod csv_table;
+mod csv;
 mod files_table;
 mod footers;
 mod formats;

@@ -1,5 +1,6 @@
 //! The typed, renamed and filtered view of a side that everything later reads.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Schema};
@@ -13,9 +14,26 @@ use crate::job::Ambiguous;
 use crate::job::{ColumnType, Format};
 use crate::source::functions::{LocalTime, ParseText, UntoldTime, epoch_format};
 
+/// What makes a column of what is stored.
+enum Reader {
+    /// An expression over it.
+    Expression(Expr),
+    /// A parser of its text.
+    Parse(ParseText),
+}
+
+impl Reader {
+    fn over(&self, stored: &str) -> Expr {
+        match self {
+            Self::Expression(expression) => expression.clone(),
+            Self::Parse(parse) => ScalarUDF::from(parse.clone()).call(vec![ident(stored)]),
+        }
+    }
+}
+
 /// How a column is read.
 struct Reading {
-    expression: Expr,
+    reader: Reader,
     guessed: Option<String>,
     from_text: bool,
     /// Values that are local times of which nobody can say which instant they are, where the column could hold some.
@@ -40,9 +58,21 @@ pub fn view(
     let mut untold: Vec<(String, String)> = Vec::new();
     let mut untold_expressions = Vec::new();
     let timed = time_format_column(mine, time)?;
+    let mut table = mine.table.clone();
+    let mut parses = HashMap::new();
     for column in &mine.columns {
         let reading = read_column(mine, other, column, timed.as_deref() == Some(column.name.as_str()), masked.contains(&column.name));
-        expressions.push(reading.expression.alias(column.name.clone()));
+        // A CSV is read into the types that are wanted as it is taken apart. Under a filter that is not so, since what it leaves out need not
+        // parse, nor where the text is looked at too.
+        let at_once = table.csv.is_some() && mine.spec.filter.is_none() && reading.untold.is_none();
+        let expression = match &reading.reader {
+            Reader::Parse(parse) if at_once => {
+                parses.insert(column.stored.clone(), parse.clone());
+                ident(column.stored.clone())
+            }
+            reader => reader.over(&column.stored),
+        };
+        expressions.push(expression.alias(column.name.clone()));
         if let Some(word) = reading.guessed {
             guessed.push((column.name.clone(), word));
         }
@@ -60,6 +90,9 @@ pub fn view(
     }
     let own = expressions.len();
     expressions.extend(untold_expressions);
+    if let Some(csv) = &mut table.csv {
+        csv.parse = Arc::new(parses);
+    }
     let engine = || Error::engine(format!("opening the {}", mine.side));
     // A filter is written for the types that are shown, and so are conversions of stored columns.
     let plain = mine.spec.filter.is_some() || !mine.spec.columns.is_empty() || timed.is_some();
@@ -70,7 +103,7 @@ pub fn view(
         None => None,
     };
     let frame = context
-        .read_table(Arc::new(mine.table.clone()))
+        .read_table(Arc::new(table))
         .and_then(|frame| if expressions.is_empty() { Ok(frame) } else { frame.select(expressions) })
         .map_err(engine())?;
     let frame = match &mine.spec.filter {
@@ -194,7 +227,7 @@ fn read_column(mine: &Discovered, other: Option<&Discovered>, column: &StoredCol
             }
             _ => (raw, None),
         };
-        return Reading { expression, guessed: None, from_text: text_format, untold };
+        return Reading { reader: Reader::Expression(expression), guessed: None, from_text: text_format, untold };
     };
     let counterpart = other.and_then(|side| {
         let found = side.columns.iter().find(|theirs| theirs.name == column.name)?;
@@ -219,9 +252,10 @@ fn read_column(mine: &Discovered, other: Option<&Discovered>, column: &StoredCol
     let target = with_zone(target);
     let shown = word(&target);
     if matches!(target, DataType::Utf8) {
-        Reading { expression: raw, guessed: Some(shown), from_text: true, untold: None }
+        Reading { reader: Reader::Expression(raw), guessed: Some(shown), from_text: true, untold: None }
     } else if matches!(target, DataType::LargeUtf8 | DataType::Utf8View | DataType::Dictionary(_, _)) {
-        Reading { expression: datafusion::prelude::cast(raw, target), guessed: Some(shown), from_text: true, untold: None }
+        let expression = datafusion::prelude::cast(raw, target);
+        Reading { reader: Reader::Expression(expression), guessed: Some(shown), from_text: true, untold: None }
     } else {
         let parse = ParseText::new(&column.name, &as_said(&target), None, spec.time_zone, spec.ambiguous).masked(masked);
         parsed(parse, raw, spec.ambiguous, Some(shown), true)
@@ -230,10 +264,12 @@ fn read_column(mine: &Discovered, other: Option<&Discovered>, column: &StoredCol
 
 /// A column that is parsed.
 fn parsed(parse: ParseText, raw: Expr, ambiguous: Ambiguous, guessed: Option<String>, from_text: bool) -> Reading {
-    let expression = ScalarUDF::from(parse.clone()).call(vec![raw.clone()]);
     let local = ambiguous != Ambiguous::Error && parse.reads_local_times();
-    let untold = local.then(|| ScalarUDF::from(UntoldTime::of_text(parse)).call(vec![expression.clone(), raw]));
-    Reading { expression, guessed, from_text, untold }
+    let untold = local.then(|| {
+        let expression = ScalarUDF::from(parse.clone()).call(vec![raw.clone()]);
+        ScalarUDF::from(UntoldTime::of_text(parse.clone())).call(vec![expression, raw])
+    });
+    Reading { reader: Reader::Parse(parse), guessed, from_text, untold }
 }
 
 fn time_format_for<'a>(said: &ColumnType, format: Option<&'a str>) -> Option<&'a str> {

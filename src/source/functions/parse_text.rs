@@ -4,15 +4,19 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Date32Array, Decimal128Array, Decimal256Array, Int64Array, StringArray};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanBuilder, Date32Builder, Decimal128Builder, Decimal256Builder, Float64Builder, Int64Builder,
+    StringArray, StringBuilder,
+};
 use arrow::compute::{CastOptions, cast, cast_with_options};
-use arrow::datatypes::{DataType, TimeUnit, i256};
+use arrow::datatypes::{DataType, Int64Type, TimeUnit, i256};
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, Utc};
 use chrono_tz::Tz;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility};
 
 use super::local_time::{Untold, resolve, settled, zone};
+use super::quick::{self, Kind, Plain};
 use crate::job::{Ambiguous, ColumnType};
 
 /// The function, made for one column of one side.
@@ -50,6 +54,11 @@ impl ParseText {
     #[must_use]
     pub(crate) fn masked(self, masked: bool) -> Self {
         Self { masked, ..self }
+    }
+
+    /// The type of what it makes.
+    pub(crate) fn target(&self) -> &DataType {
+        &self.target
     }
 
     fn wrong(&self, value: &str, what: &str) -> DataFusionError {
@@ -94,87 +103,225 @@ impl ScalarUDFImpl for ParseText {
 /// # Errors
 /// A value that does not parse, by its text.
 fn parse_text_values(to: &ParseText, text: &StringArray) -> Result<ArrayRef> {
-    if let Some(unit) = to.epoch {
-        let ticks = each(text, |value| value.trim().parse::<i64>().ok().ok_or_else(|| to.wrong(value, "a whole number since the epoch")))?;
-        let plain: ArrayRef = Arc::new(Int64Array::from(ticks));
-        return Ok(cast(&plain, &DataType::Timestamp(unit, Some("UTC".into())))?);
+    let mut filling = Filling::new(to, text.len());
+    filling.extend(text.iter())?;
+    filling.finish()
+}
+
+/// A column of values of one type that is made from texts as they come.
+#[derive(Debug)]
+pub(crate) struct Filling<'a> {
+    to: &'a ParseText,
+    values: Values,
+}
+
+#[derive(Debug)]
+enum Values {
+    Text(StringBuilder),
+    Boolean(BooleanBuilder),
+    Whole(Int64Builder),
+    Decimal(Decimal128Builder),
+    WideDecimal(Decimal256Builder),
+    Float(Float64Builder),
+    Date(Date32Builder),
+    /// Ticks of a timestamp.
+    Ticks(Int64Builder),
+    /// Texts that Arrow's own parser reads at the end.
+    Others(StringBuilder),
+}
+
+/// Lets every text that is not NULL through a parser, into a builder.
+macro_rules! each {
+    ($texts:expr, $builder:expr, $parse:expr) => {{
+        let parse = $parse;
+        for text in $texts {
+            match text {
+                Some(text) => $builder.append_value(parse(text)?),
+                None => $builder.append_null(),
+            }
+        }
+    }};
+}
+
+impl<'a> Filling<'a> {
+    /// For about so many values.
+    pub(crate) fn new(to: &'a ParseText, rows: usize) -> Self {
+        let values = match &to.target {
+            _ if to.epoch.is_some() => Values::Ticks(Int64Builder::with_capacity(rows)),
+            DataType::Utf8 => Values::Text(StringBuilder::with_capacity(rows, rows * 16)),
+            DataType::Boolean => Values::Boolean(BooleanBuilder::with_capacity(rows)),
+            DataType::Int64 => Values::Whole(Int64Builder::with_capacity(rows)),
+            DataType::Decimal128(_, _) => Values::Decimal(Decimal128Builder::with_capacity(rows)),
+            DataType::Decimal256(_, _) => Values::WideDecimal(Decimal256Builder::with_capacity(rows)),
+            DataType::Float32 | DataType::Float64 => Values::Float(Float64Builder::with_capacity(rows)),
+            DataType::Date32 => Values::Date(Date32Builder::with_capacity(rows)),
+            DataType::Timestamp(_, _) => Values::Ticks(Int64Builder::with_capacity(rows)),
+            _ => Values::Others(StringBuilder::with_capacity(rows, rows * 8)),
+        };
+        Self { to, values }
     }
-    match &to.target {
-        DataType::Utf8 => Ok(Arc::new(text.clone())),
-        DataType::Boolean => {
-            let values = each(text, |value| match value.to_ascii_lowercase().as_str() {
-                "true" | "t" | "1" => Ok(true),
-                "false" | "f" | "0" => Ok(false),
-                _ => Err(to.wrong(value, "a boolean (true or false)")),
-            })?;
-            Ok(Arc::new(BooleanArray::from(values)))
-        }
-        DataType::Decimal128(precision, scale) => {
-            let values = each(text, |value| {
-                coefficient(value, *scale)
-                    .and_then(i256::to_i128)
-                    .filter(|c| c.unsigned_abs().checked_ilog10().is_none_or(|digits| digits < u32::from(*precision)))
-                    .ok_or_else(|| to.wrong(value, &format!("a decimal({precision},{scale}) to the last digit")))
-            })?;
-            Ok(Arc::new(Decimal128Array::from(values).with_precision_and_scale(*precision, *scale)?))
-        }
-        DataType::Decimal256(precision, scale) => {
-            let values = each(text, |value| {
-                coefficient(value, *scale).ok_or_else(|| to.wrong(value, &format!("a decimal({precision},{scale}) to the last digit")))
-            })?;
-            Ok(Arc::new(Decimal256Array::from(values).with_precision_and_scale(*precision, *scale)?))
-        }
-        DataType::Float32 | DataType::Float64 => {
-            let values = each(text, |value| value.trim().parse::<f64>().map_err(|_| to.wrong(value, "a number")))?;
-            let plain: ArrayRef = Arc::new(arrow::array::Float64Array::from(values));
-            Ok(cast(&plain, &to.target)?)
-        }
-        DataType::Date32 => {
-            let values = each(text, |value| {
-                let format = to.time_format.as_deref().unwrap_or("%Y-%m-%d");
-                NaiveDate::parse_from_str(value.trim(), format)
-                    .map(|date| date.num_days_from_ce() - 719_163)
-                    .map_err(|_| to.wrong(value, &format!("a date in the format {format}")))
-            })?;
-            Ok(Arc::new(Date32Array::from(values)))
-        }
-        DataType::Timestamp(unit, zone) => {
-            let per_second: i128 = match unit {
-                TimeUnit::Second => 1,
-                TimeUnit::Millisecond => 1_000,
-                TimeUnit::Microsecond => 1_000_000,
-                TimeUnit::Nanosecond => 1_000_000_000,
-            };
-            let parse = |value: &str| {
-                let Some((seconds, nanos)) = timestamp(to, value)? else { return Ok(None) };
-                let ticks = i128::from(seconds) * per_second + i128::from(nanos) * per_second / 1_000_000_000;
-                if i128::from(nanos) * per_second % 1_000_000_000 != 0 {
-                    return Err(to.wrong(value, &format!("a timestamp with no more digits than its unit ({unit:?}) holds")));
-                }
-                i64::try_from(ticks).map(Some).map_err(|_| to.wrong(value, &format!("within the range of a timestamp in {unit:?}s")))
-            };
-            let values = text.iter().map(|value| value.map_or(Ok(None), parse)).collect::<Result<Vec<Option<i64>>>>()?;
-            let plain: ArrayRef = Arc::new(Int64Array::from(values));
-            Ok(cast(&plain, &DataType::Timestamp(*unit, zone.clone()))?)
-        }
-        other => {
-            // Integers, times of day and binary: Arrow's own parser, with what it refused found out by the NULLs it left.
-            let options = CastOptions { safe: true, ..CastOptions::default() };
-            let trimmed: StringArray = text.iter().map(|value| value.map(str::trim)).collect();
-            let array: ArrayRef = Arc::new(trimmed);
-            let parsed = cast_with_options(&array, other, &options)?;
-            for row in 0..text.len() {
-                if !text.is_null(row) && parsed.is_null(row) {
-                    return Err(to.wrong(text.value(row), &format!("of type {other}")));
+
+    /// Takes more values.
+    ///
+    /// # Errors
+    /// A value that does not parse, by its text.
+    pub(crate) fn extend<'t>(&mut self, texts: impl Iterator<Item = Option<&'t str>>) -> Result<()> {
+        let to = self.to;
+        match &mut self.values {
+            Values::Text(builder) | Values::Others(builder) => texts.for_each(|text| builder.append_option(text)),
+            Values::Boolean(builder) => each!(texts, builder, |text| boolean(to, text)),
+            Values::Whole(builder) => each!(texts, builder, |text: &str| match quick::plain(text.as_bytes()).and_then(Plain::integer) {
+                Some(number) => Ok(number),
+                None => whole(to, text),
+            }),
+            Values::Decimal(builder) => {
+                let DataType::Decimal128(precision, scale) = to.target else { return Ok(()) };
+                let places = usize::try_from(scale).unwrap_or(usize::MAX);
+                let least_too_many = 10_u128.pow(u32::from(precision.min(38)));
+                let quick = |text: &str| {
+                    let coefficient = quick::plain(text.as_bytes()).and_then(|number| number.coefficient(places));
+                    coefficient.filter(|coefficient| coefficient.unsigned_abs() < least_too_many)
+                };
+                each!(texts, builder, |text| match quick(text) {
+                    Some(coefficient) => Ok(coefficient),
+                    None => decimal(to, text, precision, scale),
+                });
+            }
+            Values::WideDecimal(builder) => {
+                let DataType::Decimal256(precision, scale) = to.target else { return Ok(()) };
+                each!(texts, builder, |text| coefficient(text, scale)
+                    .ok_or_else(|| to.wrong(text, &format!("a decimal({precision},{scale}) to the last digit"))));
+            }
+            Values::Float(builder) => {
+                each!(texts, builder, |text: &str| text.trim().parse::<f64>().map_err(|_| to.wrong(text, "a number")));
+            }
+            Values::Date(builder) => {
+                let quick = |text: &str| quick::time(text.as_bytes()).filter(|time| time.kind == Kind::Date && to.time_format.is_none());
+                each!(texts, builder, |text| match quick(text) {
+                    Some(time) => Ok(time.days),
+                    None => date(to, text),
+                });
+            }
+            Values::Ticks(builder) if to.epoch.is_some() => {
+                each!(texts, builder, |text: &str| text
+                    .trim()
+                    .parse::<i64>()
+                    .map_err(|_| to.wrong(text, "a whole number since the epoch")));
+            }
+            Values::Ticks(builder) => {
+                let DataType::Timestamp(unit, zone) = &to.target else { return Ok(()) };
+                // Where a zone says what a local time means, there is more to it.
+                let plain = |kind: Kind| to.time_format.is_none() && (kind == Kind::Instant || zone.is_none() || to.zone.is_none());
+                let quick = |text: &str| {
+                    let time = quick::time(text.as_bytes()).filter(|time| plain(time.kind))?;
+                    Some((i64::from(time.days) * 86_400 + i64::from(time.seconds), time.nanos))
+                };
+                for text in texts {
+                    let moment = match text {
+                        None => None,
+                        Some(text) => match quick(text) {
+                            Some(time) => Some((text, time)),
+                            None => timestamp(to, text)?.map(|time| (text, time)),
+                        },
+                    };
+                    let ticks = moment.map(|(text, (seconds, nanos))| ticks(to, text, *unit, seconds, nanos)).transpose()?;
+                    builder.append_option(ticks);
                 }
             }
-            Ok(parsed)
         }
+        Ok(())
+    }
+
+    /// The values so far as a column.
+    ///
+    /// # Errors
+    /// A value that does not parse, by its text.
+    pub(crate) fn finish(self) -> Result<ArrayRef> {
+        let to = self.to;
+        Ok(match self.values {
+            Values::Text(mut builder) => Arc::new(builder.finish()),
+            Values::Boolean(mut builder) => Arc::new(builder.finish()),
+            Values::Whole(mut builder) => Arc::new(builder.finish()),
+            Values::Decimal(mut builder) => {
+                let DataType::Decimal128(precision, scale) = to.target else { return Ok(Arc::new(builder.finish())) };
+                Arc::new(builder.finish().with_precision_and_scale(precision, scale)?)
+            }
+            Values::WideDecimal(mut builder) => {
+                let DataType::Decimal256(precision, scale) = to.target else { return Ok(Arc::new(builder.finish())) };
+                Arc::new(builder.finish().with_precision_and_scale(precision, scale)?)
+            }
+            Values::Float(mut builder) => cast(&(Arc::new(builder.finish()) as ArrayRef), &to.target)?,
+            Values::Date(mut builder) => Arc::new(builder.finish()),
+            Values::Ticks(mut builder) => {
+                let target = match to.epoch {
+                    Some(unit) => DataType::Timestamp(unit, Some("UTC".into())),
+                    None => to.target.clone(),
+                };
+                cast(&(Arc::new(builder.finish()) as ArrayRef), &target)?
+            }
+            Values::Others(mut builder) => others(to, &builder.finish())?,
+        })
     }
 }
 
-fn each<T>(text: &StringArray, mut parse: impl FnMut(&str) -> Result<T>) -> Result<Vec<Option<T>>> {
-    text.iter().map(|value| value.map(&mut parse).transpose()).collect()
+fn boolean(to: &ParseText, text: &str) -> Result<bool> {
+    match text {
+        "true" => return Ok(true),
+        "false" => return Ok(false),
+        _ => {}
+    }
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "t" | "1" => Ok(true),
+        "false" | "f" | "0" => Ok(false),
+        _ => Err(to.wrong(text, "a boolean (true or false)")),
+    }
+}
+
+fn whole(to: &ParseText, text: &str) -> Result<i64> {
+    let one = others(to, &StringArray::from(vec![text]))?;
+    one.as_primitive_opt::<Int64Type>().map(|one| one.value(0)).ok_or_else(|| to.wrong(text, "of type Int64"))
+}
+
+fn decimal(to: &ParseText, text: &str, precision: u8, scale: i8) -> Result<i128> {
+    coefficient(text, scale)
+        .and_then(i256::to_i128)
+        .filter(|c| c.unsigned_abs().checked_ilog10().is_none_or(|digits| digits < u32::from(precision)))
+        .ok_or_else(|| to.wrong(text, &format!("a decimal({precision},{scale}) to the last digit")))
+}
+
+fn date(to: &ParseText, text: &str) -> Result<i32> {
+    let format = to.time_format.as_deref().unwrap_or("%Y-%m-%d");
+    NaiveDate::parse_from_str(text.trim(), format)
+        .map(|date| date.num_days_from_ce() - 719_163)
+        .map_err(|_| to.wrong(text, &format!("a date in the format {format}")))
+}
+
+fn ticks(to: &ParseText, text: &str, unit: TimeUnit, seconds: i64, nanos: u32) -> Result<i64> {
+    let per_second: i64 = match unit {
+        TimeUnit::Second => 1,
+        TimeUnit::Millisecond => 1_000,
+        TimeUnit::Microsecond => 1_000_000,
+        TimeUnit::Nanosecond => 1_000_000_000,
+    };
+    let nanos_per_tick = 1_000_000_000 / per_second;
+    if i64::from(nanos) % nanos_per_tick != 0 {
+        return Err(to.wrong(text, &format!("a timestamp with no more digits than its unit ({unit:?}) holds")));
+    }
+    let ticks = i128::from(seconds) * i128::from(per_second) + i128::from(i64::from(nanos) / nanos_per_tick);
+    i64::try_from(ticks).map_err(|_| to.wrong(text, &format!("within the range of a timestamp in {unit:?}s")))
+}
+
+/// Integers of other widths, times of day and binary: Arrow's own parser, with what it refused found out by the NULLs it left.
+fn others(to: &ParseText, text: &StringArray) -> Result<ArrayRef> {
+    let options = CastOptions { safe: true, ..CastOptions::default() };
+    let trimmed: StringArray = text.iter().map(|value| value.map(str::trim)).collect();
+    let parsed = cast_with_options(&trimmed, &to.target, &options)?;
+    for row in 0..text.len() {
+        if !text.is_null(row) && parsed.is_null(row) {
+            return Err(to.wrong(text.value(row), &format!("of type {}", to.target)));
+        }
+    }
+    Ok(parsed)
 }
 
 /// The coefficient of a plain decimal number at a scale, if it needs no further digit.
