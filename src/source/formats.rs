@@ -17,7 +17,7 @@ use datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
 use object_store::ObjectMeta;
 
-use super::csv::{CsvReading, CsvTable, look};
+use super::csv::{CsvReading, CsvTable, Looked, look};
 use super::files_table::FilesTable;
 use super::footers::{self, Footer, RowGroups, compact, footers};
 use super::guarded::{Guard, describe_engine_error, guarded};
@@ -370,9 +370,9 @@ async fn look_at_text(
     }
     for (index, file) in table.files.iter().enumerate() {
         let looked: Result<(u64, Vec<Traits>), DataFusionError> = match quick_look(table, &file.0, &wanted).await {
-            Ok(Some((rows, traits, places))) => {
-                cuts.insert(file.0.location.clone(), places);
-                Ok((rows, traits))
+            Ok(Some(looked)) => {
+                cuts.insert(file.0.location.clone(), looked.cuts);
+                Ok((looked.rows, looked.traits))
             }
             Ok(None) => slow_look(context, table, file, &wanted, columns).await,
             Err(error) => Err(error),
@@ -397,19 +397,14 @@ async fn look_at_text(
     Ok(Some(rows))
 }
 
-/// Rows, what columns could be, and where the file can be cut. `None` for what is no CSV, or not a regular one.
-async fn quick_look(
-    table: &FilesTable,
-    meta: &ObjectMeta,
-    wanted: &[usize],
-) -> Result<Option<(u64, Vec<Traits>, Vec<u64>)>, DataFusionError> {
+/// `None` for what is no CSV, or not a regular one.
+async fn quick_look(table: &FilesTable, meta: &ObjectMeta, wanted: &[usize]) -> Result<Option<Looked>, DataFusionError> {
     let Some(csv) = &table.csv else { return Ok(None) };
     let reader = open(&csv.store, meta).await?;
     let (reading, columns, wanted) = (csv.reading.clone(), table.file_schema.fields().len(), wanted.to_vec());
     let _guard = Guard::new();
     let looked = tokio::task::spawn_blocking(move || look(&reading, reader, columns, &wanted)).await;
-    let looked = looked.map_err(|e| DataFusionError::Execution(format!("the decoder gave up on damaged data ({e})")))??;
-    Ok(looked.map(|looked| (looked.rows, looked.traits, looked.cuts)))
+    looked.map_err(|e| DataFusionError::Execution(format!("the decoder gave up on damaged data ({e})")))?
 }
 
 /// Rows, and what columns could be, of any file.

@@ -12,6 +12,7 @@ mod architecture;
 mod bad_input;
 mod checks_page;
 mod continuity;
+mod csv;
 mod drill;
 mod encoding;
 mod engine;

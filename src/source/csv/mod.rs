@@ -28,7 +28,7 @@ use arrow::csv::reader::Format;
 use arrow::datatypes::{DataType, Field, Schema};
 use object_store::{ObjectMeta, ObjectStore};
 
-pub(super) use look::look;
+pub(super) use look::{Looked, look};
 pub(super) use table::{CsvTable, Partition, Scan};
 
 use super::listing::Compression;

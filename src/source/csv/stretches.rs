@@ -2,6 +2,7 @@
 
 use std::io::Read;
 
+use arrow::error::ArrowError;
 use datafusion::error::{DataFusionError, Result};
 
 use super::records::{Irregular, MOST_BYTES, Records, Stretch};
@@ -76,7 +77,7 @@ impl<R: Read> Stretches<R> {
                 return Ok(None);
             }
             if !self.ended {
-                self.fill(want).map_err(|e| Trouble::Failed(e.into()))?;
+                self.fill(want).map_err(|e| Trouble::Failed(ArrowError::from(e).into()))?;
             }
             if !std::mem::replace(&mut self.begun, true) && self.text.starts_with(b"\xef\xbb\xbf") {
                 // Not a part of the first name. The other reader takes a quote behind it for something else than `csv-core` does.
