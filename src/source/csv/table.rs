@@ -157,6 +157,13 @@ impl Scan {
         &self.schema
     }
 
+    /// The value of a partition column in a file.
+    fn partition_value<'a>(&self, piece: &'a Piece, column: usize) -> Result<&'a ScalarValue> {
+        let at = column.checked_sub(self.text.fields().len());
+        let value = at.and_then(|at| piece.values.get(at));
+        value.ok_or_else(|| DataFusionError::Internal(format!("there is no partition column {column}")))
+    }
+
     fn parse(&self, column: usize) -> Option<&ParseText> {
         self.table.parse.get(self.text.fields().get(column)?.name())
     }
@@ -260,7 +267,7 @@ impl Reading<'_> {
         let columns = self.scan.text.fields().len();
         let mut stretches = Stretches::new(reader, columns, reading.delimiter, reading.header, self.piece.from, left);
         let nulls = Nulls::new(&reading.null_values);
-        let mut batch = Batch::new(self.scan, self.rows);
+        let mut batch = Batch::new(self.scan, self.piece, self.rows);
         loop {
             let part = match stretches.next() {
                 Ok(Some(part)) => part,
@@ -302,7 +309,7 @@ impl Reading<'_> {
             let skipped = given.min(batch.num_rows());
             given -= skipped;
             let rows = batch.slice(skipped, batch.num_rows() - skipped);
-            let mut batch = Batch::new(self.scan, rows.num_rows());
+            let mut batch = Batch::new(self.scan, self.piece, rows.num_rows());
             batch.append(&rows)?;
             if !self.send(batch.take()?)? {
                 return Ok(After::Enough);
@@ -314,11 +321,7 @@ impl Reading<'_> {
     /// Sends a batch, with the values of the partition; false where nobody wants it.
     fn send(&self, batch: Option<(Vec<Option<ArrayRef>>, usize)>) -> Result<bool> {
         let Some((columns, rows)) = batch else { return Ok(true) };
-        let own = self.scan.text.fields().len();
-        let value = |place: usize| match self.piece.values.get(place - own) {
-            Some(value) => value.to_array_of_size(rows),
-            None => Err(DataFusionError::Internal(format!("there is no column {place}"))),
-        };
+        let value = |place: usize| self.scan.partition_value(self.piece, place)?.to_array_of_size(rows);
         let columns = columns.into_iter().zip(&self.scan.wanted).map(|(column, &place)| match column {
             Some(column) => Ok(column),
             None => value(place),
@@ -332,6 +335,7 @@ impl Reading<'_> {
 /// A batch while it is filled: the wanted columns of the file; `None` for those of its partition.
 struct Batch<'a> {
     scan: &'a Scan,
+    piece: &'a Piece,
     columns: Vec<Option<Column<'a>>>,
     rows: usize,
     len: usize,
@@ -340,10 +344,10 @@ struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    fn new(scan: &'a Scan, rows: usize) -> Self {
+    fn new(scan: &'a Scan, piece: &'a Piece, rows: usize) -> Self {
         let own = scan.text.fields().len();
         let column = |&place: &usize| (place < own).then(|| Column::new(scan.parse(place), rows));
-        Self { scan, columns: scan.wanted.iter().map(column).collect(), rows, len: 0, bytes: 0 }
+        Self { scan, piece, columns: scan.wanted.iter().map(column).collect(), rows, len: 0, bytes: 0 }
     }
 
     /// Takes some rows of a stretch, as far as the filter leaves them.
@@ -353,6 +357,10 @@ impl<'a> Batch<'a> {
             Some(filter) => {
                 let mut columns = Vec::with_capacity(filter.columns.len());
                 for &place in &filter.columns {
+                    if place >= self.scan.text.fields().len() {
+                        columns.push(self.scan.partition_value(self.piece, place)?.to_array_of_size(rows.len())?);
+                        continue;
+                    }
                     let mut column = Column::new(self.scan.parse(place), rows.len());
                     column.extend(stretch, place, rows.clone(), nulls)?;
                     columns.push(column.finish()?);
@@ -390,7 +398,7 @@ impl<'a> Batch<'a> {
         if self.len == 0 {
             return Ok(None);
         }
-        let full = std::mem::replace(self, Self::new(self.scan, self.rows));
+        let full = std::mem::replace(self, Self::new(self.scan, self.piece, self.rows));
         let columns = full.columns.into_iter().map(|column| column.map(Column::finish).transpose());
         Ok(Some((columns.collect::<Result<_>>()?, full.len)))
     }
