@@ -6,6 +6,7 @@ mod init;
 mod outputs;
 mod report;
 mod schema;
+mod serve;
 mod shell;
 pub mod sql;
 mod verify;
@@ -43,6 +44,9 @@ enum Command {
     Verify(Box<verify::Args>),
     /// Ask the report in SQL; without arguments a shell
     Sql(sql::Args),
+    /// Let clients of PostgreSQL ask the report: psql, DBeaver, Grafana, notebooks
+    #[cfg_attr(not(feature = "serve"), command(hide = true))]
+    Serve(serve::Args),
     /// Show a stored run again in any form; list, compare and remove runs
     Report(report::Args),
     /// Look at the data and write a commented job file
@@ -84,6 +88,7 @@ where
     match cli.command {
         Command::Verify(args) => verify::run(*args, &typed),
         Command::Report(args) => report::run(args),
+        Command::Serve(args) => serve::run(args),
         Command::Init(args) => init::run(*args),
         Command::Checks(args) => checks::run(args),
         Command::Schema(args) => schema::run(&args),
@@ -106,6 +111,10 @@ where
 fn quiet_panics() {
     std::panic::set_hook(Box::new(|info| {
         if crate::source::Guard::is_active() {
+            return;
+        }
+        #[cfg(feature = "serve")]
+        if crate::console::decodes() {
             return;
         }
         let said = crate::report::plain_lines(&redacted(&info.to_string()));

@@ -17,6 +17,8 @@ mod output;
 mod queries;
 mod runs;
 mod script;
+#[cfg(feature = "serve")]
+mod serve;
 mod shell;
 mod statement;
 mod tables;
@@ -40,6 +42,8 @@ use self::output::Output;
 pub use self::queries::{Header, READY_QUERIES, ReadyQuery};
 use self::runs::{Run, complete_runs};
 use self::script::{Command, Item};
+#[cfg(feature = "serve")]
+pub use self::serve::{ServeError, ServeOptions, Tls, decodes, serve};
 use self::statement::{Answer, Question};
 use self::tables::{ReportSchema, table_named};
 pub use self::tables::{TABLES, Table};
@@ -220,16 +224,8 @@ struct Console {
 impl Console {
     fn open(report: &Path) -> Result<Self, ConsoleError> {
         let runs = complete_runs(report)?;
-        let mut config = SessionConfig::new()
-            .with_default_catalog_and_schema(CATALOG, SCHEMA)
-            .with_create_default_catalog_and_schema(false)
-            .with_information_schema(true)
-            // One partition: rows without ORDER BY come in the order of the runs and files, every time. Reports are small.
-            .with_target_partitions(1);
-        // Of rows that a filter leaves out, the other columns are never decoded: findings may be many.
-        config.options_mut().execution.parquet.pushdown_filters = true;
         // No memory limit on purpose: under one, joins on inequalities lose rows (apache/datafusion#24745).
-        let context = SessionContext::new_with_config(config);
+        let context = SessionContext::new_with_config(session_config());
         let catalog = MemoryCatalogProvider::new();
         // A new catalogue takes every schema.
         let _ = catalog.register_schema(SCHEMA, Arc::new(ReportSchema::new(runs.clone())));
@@ -316,26 +312,8 @@ impl Console {
         output.write(answer, statement).await
     }
 
-    /// The run that started last; of those that started together, the one with the greatest id.
     async fn latest_run(&self) -> Result<&str, ConsoleError> {
-        let failed = |error| statement::failed(error, "the latest run");
-        let batches = self
-            .context
-            .table("runs")
-            .await
-            .map_err(failed)?
-            .filter(col("started_at").is_not_null())
-            .and_then(|runs| runs.sort(vec![col("started_at").sort(false, false), col("run").sort(false, false)]))
-            .and_then(|runs| runs.limit(0, Some(1)))
-            .and_then(|runs| runs.select(vec![col("run")]))
-            .map_err(failed)?
-            .collect()
-            .await
-            .map_err(failed)?;
-        let id = batches.first().and_then(|batch| first_text(batch, 0));
-        let latest = self.runs.iter().find(|run| Some(&run.id) == id.as_ref());
-        // No `runs` table at all: ids sort by time as far as they say it.
-        Ok(latest.or(self.runs.last()).map_or("", |run| run.id.as_str()))
+        latest_run(&self.context, &self.runs).await
     }
 
     fn known_run(&self, run: &str) -> Result<&str, ConsoleError> {
@@ -386,6 +364,40 @@ impl Console {
         let types: ArrayRef = Arc::new(fields.iter().map(|field| Some(type_name(field.data_type()))).collect::<StringArray>());
         rows_of(vec![("column", names), ("type", types)])
     }
+}
+
+/// How every session over a report is set up.
+fn session_config() -> SessionConfig {
+    let mut config = SessionConfig::new()
+        .with_default_catalog_and_schema(CATALOG, SCHEMA)
+        .with_create_default_catalog_and_schema(false)
+        .with_information_schema(true)
+        // One partition: rows without ORDER BY come in the order of the runs and files, every time.
+        .with_target_partitions(1);
+    // Of rows that a filter leaves out, the other columns are never decoded: findings may be many.
+    config.options_mut().execution.parquet.pushdown_filters = true;
+    config
+}
+
+/// The run that started last; of those that started together, the one with the greatest id. Empty where there are no runs.
+async fn latest_run<'a>(context: &SessionContext, runs: &'a [Run]) -> Result<&'a str, ConsoleError> {
+    let failed = |error| statement::failed(error, "the latest run");
+    let batches = context
+        .table("runs")
+        .await
+        .map_err(failed)?
+        .filter(col("started_at").is_not_null())
+        .and_then(|runs| runs.sort(vec![col("started_at").sort(false, false), col("run").sort(false, false)]))
+        .and_then(|runs| runs.limit(0, Some(1)))
+        .and_then(|runs| runs.select(vec![col("run")]))
+        .map_err(failed)?
+        .collect()
+        .await
+        .map_err(failed)?;
+    let id = batches.first().and_then(|batch| first_text(batch, 0));
+    let latest = runs.iter().find(|run| Some(&run.id) == id.as_ref());
+    // No `runs` table at all: ids sort by time as far as they say it.
+    Ok(latest.or(runs.last()).map_or("", |run| run.id.as_str()))
 }
 
 fn rows_of(columns: Vec<(&str, ArrayRef)>) -> Result<Answer, ConsoleError> {

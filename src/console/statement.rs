@@ -52,12 +52,7 @@ impl Question {
         let tables = named_tables(&state, &parsed)?;
         let explain = |error: DataFusionError| explained(error, statement, &tables, Phase::Planning);
         let plan = state.statement_to_plan(parsed).await.map_err(explain)?;
-        SQLOptions::new()
-            .with_allow_ddl(false)
-            .with_allow_dml(false)
-            .with_allow_statements(false)
-            .verify_plan(&plan)
-            .map_err(|_| ConsoleError::Refused { kind: first_word(statement) })?;
+        refuse_unless_reading(&plan, statement)?;
         Ok(Self { state, plan, statement: statement.to_owned(), tables, has_lines })
     }
 
@@ -91,14 +86,15 @@ pub(super) fn failed(error: DataFusionError, statement: &str) -> ConsoleError {
     explained(error, statement, &[], Phase::Running)
 }
 
+/// When the engine failed.
 #[derive(Debug, Clone, Copy)]
-enum Phase {
+pub(super) enum Phase {
     Planning,
     Running,
 }
 
 /// Only statements that ask are let through: a kind that the engine learns tomorrow is refused until it is added here.
-fn refuse_unless_asking(parsed: &Statement, statement: &str) -> Result<(), ConsoleError> {
+pub(super) fn refuse_unless_asking(parsed: &Statement, statement: &str) -> Result<(), ConsoleError> {
     let asks = match parsed {
         Statement::Statement(inner) => match &**inner {
             SqlStatement::Query(_)
@@ -114,6 +110,12 @@ fn refuse_unless_asking(parsed: &Statement, statement: &str) -> Result<(), Conso
         Statement::CreateExternalTable(_) | Statement::CopyTo(_) | Statement::Reset(_) => false,
     };
     if asks { Ok(()) } else { Err(ConsoleError::Refused { kind: refused_kind(statement) }) }
+}
+
+/// A plan that holds a node which changes anything is refused, whatever the statement looked like.
+pub(super) fn refuse_unless_reading(plan: &LogicalPlan, statement: &str) -> Result<(), ConsoleError> {
+    let reading = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+    reading.verify_plan(plan).map_err(|_| ConsoleError::Refused { kind: first_word(statement) })
 }
 
 /// The words by which a refused statement is known: its first, or what EXPLAIN is asked to explain.
@@ -141,7 +143,7 @@ fn first_word(statement: &str) -> String {
 ///
 /// # Errors
 /// When it names a table that is not there: looked at before planning, because only here the name is at hand as written.
-fn named_tables(state: &SessionState, parsed: &Statement) -> Result<Vec<String>, ConsoleError> {
+pub(super) fn named_tables(state: &SessionState, parsed: &Statement) -> Result<Vec<String>, ConsoleError> {
     let Ok(references) = state.resolve_table_references(parsed) else {
         return Ok(Vec::new()); // planning says it better
     };
@@ -153,7 +155,7 @@ fn named_tables(state: &SessionState, parsed: &Statement) -> Result<Vec<String>,
         }
         let name = reference.table();
         // A table function looks like a table here.
-        if state.table_functions().contains_key(name) {
+        if name == "unnest" || state.table_functions().contains_key(name) {
             continue;
         }
         if table_named(name).is_none() {
@@ -169,7 +171,7 @@ fn unknown_table(name: &str) -> ConsoleError {
 }
 
 /// The engine's error as one of ours, with the nearest name where one is unknown.
-fn explained(error: DataFusionError, statement: &str, tables: &[String], phase: Phase) -> ConsoleError {
+pub(super) fn explained(error: DataFusionError, statement: &str, tables: &[String], phase: Phase) -> ConsoleError {
     let error = match own_error(error) {
         Ok(own) => return own,
         Err(error) => error,

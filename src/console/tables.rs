@@ -392,12 +392,14 @@ impl ReportTable {
                 }
                 continue;
             }
-            let (file, file_schema) = open_file(&path, run).map_err(|reason| ConsoleError::ReadTable {
-                table: table.name,
-                run: run.id.clone(),
-                path: PathBuf::from(&path),
-                reason,
-            })?;
+            let (file, file_schema) = match open_file(&path, run) {
+                Ok(opened) => opened,
+                // Removed since the runs were listed: the run is gone as a whole.
+                Err(_) if !run.directory.join("run.json").exists() => continue,
+                Err(reason) => {
+                    return Err(ConsoleError::ReadTable { table: table.name, run: run.id.clone(), path: PathBuf::from(&path), reason });
+                }
+            };
             for field in file_schema.fields() {
                 // `run` is what the path says, whatever a file claims.
                 if field.name() != "run" && !fields.iter().any(|known| known.name() == field.name()) {

@@ -28,6 +28,8 @@ mod property;
 mod real_data;
 mod report;
 mod schema;
+#[cfg(feature = "serve")]
+mod serve;
 mod sql;
 mod support;
 mod traps;

@@ -45,3 +45,18 @@ pub(crate) fn chromium() -> PathBuf {
         })
         .clone()
 }
+
+/// The psql client, installed once where it is missing.
+#[cfg(feature = "serve")]
+pub(crate) fn psql() -> PathBuf {
+    static PSQL: OnceLock<PathBuf> = OnceLock::new();
+    PSQL.get_or_init(|| {
+        if let Some(path) = std::env::var_os("GAPLESS_TEST_PSQL") {
+            return PathBuf::from(path);
+        }
+        let output = Command::new("bash").arg(repository().join("tests/psql/setup")).output().expect("bash runs");
+        assert!(output.status.success(), "tests/psql/setup failed: {}", String::from_utf8_lossy(&output.stderr));
+        PathBuf::from(String::from_utf8_lossy(&output.stdout).trim().to_string())
+    })
+    .clone()
+}

@@ -20,15 +20,15 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// Sets the title of a terminal, then switches the right-to-left order on.
-const HOSTILE: &str = "\u{1b}]0;owned\u{7}\u{9b}31m\u{202e}x";
+pub(crate) const HOSTILE: &str = "\u{1b}]0;owned\u{7}\u{9b}31m\u{202e}x";
 
 /// A report with the runs `a` and `b` (the later), an unfinished run and one that is being written.
-struct Report {
-    directory: TempDir,
+pub(crate) struct Report {
+    pub(crate) directory: TempDir,
 }
 
 impl Report {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let report = Self { directory: tempfile::tempdir().expect("a temporary directory") };
         report.run("a", "2026-05-01T00:00:00Z", "fail");
         report.table("a", "streams", &[json!({"stream": "orders", "mode": "replica", "verdict": "fail"})]);
@@ -153,16 +153,16 @@ impl Report {
         report
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.directory.path()
     }
 
-    fn run(&self, id: &str, started_at: &str, verdict: &str) {
+    pub(crate) fn run(&self, id: &str, started_at: &str, verdict: &str) {
         self.table(id, "runs", &[json!({"job": "night", "started_at": started_at, "finished_at": started_at, "verdict": verdict, "exit_code": 1, "version": "0.1.0", "options": "{}"})]);
         fs::write(self.path().join(format!("run={id}/run.json")), "{}").expect("run.json");
     }
 
-    fn table(&self, run: &str, table: &str, rows: &[Value]) {
+    pub(crate) fn table(&self, run: &str, table: &str, rows: &[Value]) {
         let directory = self.path().join(format!("run={run}"));
         fs::create_dir_all(&directory).expect("a directory");
         write_table(&directory.join(format!("{table}.parquet")), table, rows);
@@ -201,7 +201,7 @@ impl Report {
     }
 }
 
-fn finding(stream: &str, check: &str, more: Value) -> Value {
+pub(crate) fn finding(stream: &str, check: &str, more: Value) -> Value {
     let mut row = json!({"stream": stream, "check": check, "severity": "error", "grain": "key", "rows": 1, "accepted": false});
     if let (Value::Object(row), Value::Object(more)) = (&mut row, more) {
         row.extend(more);
