@@ -315,7 +315,7 @@ impl Look<'_> {
     }
 
     /// Fetches the rows of keys of which one side holds more: all that the counted side holds.
-    async fn fetch_copied(&mut self, counted: Side, copied: &TagSet) -> Result<Vec<(RecordBatch, Hashed)>> {
+    async fn fetch_copied(&mut self, counted: Side, copied: &TagSet) -> Result<Fetched> {
         let Some(opened) = self.prepared.side(counted) else { return Ok(Vec::new()) };
         self.stage("fetching copies of");
         let choice = Choice::of(Arc::new(Tags::new(copied.iter().copied())));
@@ -338,14 +338,7 @@ impl Look<'_> {
 
     /// Adds rows of keys of which one side holds more. The other side holds the same rows, less what
     /// the counted side has too many, and more what is in the store already.
-    fn add_copied(
-        &self,
-        list: &[Left],
-        counted: Side,
-        copied: &TagSet,
-        fetched: Vec<(RecordBatch, Hashed)>,
-        store: &mut Store,
-    ) -> Result<()> {
+    fn add_copied(&self, list: &[Left], counted: Side, copied: &TagSet, fetched: Fetched, store: &mut Store) -> Result<()> {
         let Some(other_types) = self.prepared.side(counted.other()).map(|other| other.schema.clone()) else { return Ok(()) };
         let mut too_many = wanted_rows(list.iter().filter(|left| copied.contains(&left.tag())));
         let too_many = &mut too_many[counted.index()];
@@ -385,7 +378,7 @@ impl Look<'_> {
         let wanted = Tags::new(wanted);
         let (wanted, room, held_bytes) = (Arc::new(wanted), self.options.memory_bytes / 8, Arc::new(AtomicU64::new(0)));
         let all_held = held_bytes.clone();
-        let add = move |state: &mut (HashMap<u64, u32, ByHash>, Vec<(RecordBatch, Hashed)>), batch: RecordBatch| {
+        let add = move |state: &mut (HashMap<u64, u32, ByHash>, Fetched), batch: RecordBatch| {
             let batch = hasher.inside(&batch)?.unwrap_or(batch);
             let keys = hasher.hash(&batch, false)?.keys;
             for key in &keys {
@@ -802,10 +795,13 @@ fn engine(error: DataFusionError) -> Error {
     Error::engine("settling what differs")(error)
 }
 
+/// Rows with their checksums.
+type Fetched = Vec<(RecordBatch, Hashed)>;
+
 /// How many rows a side holds of each key by its tag, and some of them whole; `None` where these are too many.
 struct Counts {
     rows: HashMap<u64, u32, ByHash>,
-    whole: Option<Vec<(RecordBatch, Hashed)>>,
+    whole: Option<Fetched>,
 }
 
 /// What one reader of the counting pass has seen.

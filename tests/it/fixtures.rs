@@ -171,7 +171,7 @@ fn duckdb_and_the_console_agree_on_the_report() {
         assert_eq!(ask(&format!("SELECT count(*) AS n FROM {table}"))[0]["n"], *count, "{table}");
         tables += 1;
     }
-    assert_eq!(tables, 10);
+    assert_eq!(tables, 11);
     let mine = ask("SELECT stream, \"check\", severity, count(*) AS n FROM findings GROUP BY stream, \"check\", severity");
     let mut compared = 0;
     for row in theirs["findings"].as_array().unwrap() {
