@@ -158,4 +158,11 @@ fn the_memory_does_not_follow_the_findings() {
         assert!(again < 250, "{form}: {again} MiB");
     }
     assert!(Path::new(&many.path("gapless-report")).is_dir());
+    // The table has several groups of rows by now: what is asked for without an order still comes in the order of the list.
+    let lines = many.run(&["report", "--format", "jsonl"]).stdout;
+    let mut listed = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let first = listed.find(|finding| finding["severity"] == "error").unwrap();
+    let shown = many.run(&["sql", "@latest_findings", "limit=1", "--format", "json"]).stdout;
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(shown[0]["message"], first["message"]);
 }

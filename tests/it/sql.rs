@@ -926,7 +926,7 @@ fn the_shell_on_a_terminal() {
         &[
             ("", PROMPT),
             ("\\d\r", "one row for"),
-            ("\\d find\t\r", "original_value"),
+            ("\\d seam\t\r", "identical_keys"),
             ("@worst_w\t", "@worst_windows"),
             (" --str\t", "--stream"),
             (" orders\r", "row_difference"),
