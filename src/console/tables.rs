@@ -358,6 +358,11 @@ impl SchemaProvider for ReportSchema {
         Ok(Some(Arc::new(opened)))
     }
 
+    /// Known without a look at the files, so that one which cannot be read does not keep the others from being listed.
+    async fn table_type(&self, name: &str) -> EngineResult<Option<TableType>> {
+        Ok(table_named(name).map(|_| TableType::Base))
+    }
+
     fn table_exist(&self, name: &str) -> bool {
         table_named(name).is_some()
     }

@@ -10,27 +10,30 @@
 //!
 //! The system catalogue is made once and kept, because clients remember the numbers that it gives to tables.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use arrow::array::{ArrayRef, BooleanArray, ListArray, StringArray};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, ListArray, StringArray};
+use arrow::datatypes::{DataType, Field, Int32Type, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{
-    CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList, SchemaProvider, TableProvider,
+    CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList, SchemaProvider, Session, TableProvider,
 };
-use datafusion::common::ScalarValue;
+use datafusion::common::{JoinType, ScalarValue};
 use datafusion::config::Dialect;
-use datafusion::datasource::ViewTable;
 use datafusion::error::{DataFusionError, Result as EngineResult};
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{GreedyMemoryPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
-use datafusion::logical_expr::{ColumnarValue, ScalarUDF, TableType, Volatility, create_udf};
-use datafusion::prelude::SessionContext;
+use datafusion::logical_expr::{ColumnarValue, Expr, LogicalPlan, ScalarUDF, TableType, Volatility, create_udf};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::prelude::{SessionContext, col, lit};
 use datafusion_postgres::datafusion_pg_catalog::pg_catalog::catalog_info::CatalogInfo;
 use datafusion_postgres::datafusion_pg_catalog::pg_catalog::context::EmptyContextProvider;
 use datafusion_postgres::datafusion_pg_catalog::pg_catalog::{PgCatalogSchemaProvider, PgCatalogStaticTables, setup_pg_catalog};
@@ -73,7 +76,8 @@ impl Catalog {
         let context = SessionContext::new_with_config_rt(session_config(), runtime);
         context.register_catalog(CATALOG, Arc::new(MemoryCatalogProvider::new()));
         setup_pg_catalog(&context, CATALOG, EmptyContextProvider).map_err(|error| failed(*error))?;
-        for function in session_functions() {
+        let hidden = Arc::new(OnceLock::new());
+        for function in session_functions().into_iter().chain([visibility(Arc::clone(&hidden))]) {
             context.register_udf(function);
         }
         bound(&context);
@@ -83,7 +87,24 @@ impl Catalog {
         let contents = Contents { report: report.to_owned(), views: Arc::new(views) };
         let statics = Arc::new(PgCatalogStaticTables::try_new().map_err(failed)?);
         let system = PgCatalogSchemaProvider::try_new(contents, statics, EmptyContextProvider).map_err(failed)?;
-        Ok(Self { report: report.to_owned(), base, system: Arc::new(system) })
+        let catalog = Self { report: report.to_owned(), base, system: Arc::new(system) };
+        let _ = hidden.set(catalog.numbers_of_queries().await.map_err(failed)?);
+        Ok(catalog)
+    }
+
+    /// The numbers that the system catalogue has given to the ready-made queries, and keeps.
+    async fn numbers_of_queries(&self) -> EngineResult<HashSet<i32>> {
+        let state = session(&self.base, Vec::new(), Some(&self.system));
+        let context = SessionContext::new_with_state(state);
+        let schemas = context.table(format!("{SYSTEM}.pg_namespace")).await?;
+        let schemas = schemas.filter(col("nspname").eq(lit(QUERIES)))?.select(vec![col("oid").alias("namespace")])?;
+        let tables = context.table(format!("{SYSTEM}.pg_class")).await?.select(vec![col("oid"), col("relnamespace")])?;
+        let ours = tables.join(schemas, JoinType::Inner, &["relnamespace"], &["namespace"], None)?.select(vec![col("oid")])?;
+        let mut numbers = HashSet::new();
+        for batch in ours.collect().await? {
+            numbers.extend(batch.column(0).as_primitive::<Int32Type>().values());
+        }
+        Ok(numbers)
     }
 
     /// How many runs there are now.
@@ -142,7 +163,7 @@ impl QuerySchema {
         self.latest.get_or_try_init(find).await.map(String::as_str)
     }
 
-    async fn view(&self, name: &str) -> EngineResult<ViewTable> {
+    async fn view(&self, name: &str) -> EngineResult<QueryTable> {
         let own = |error: ConsoleError| DataFusionError::External(Box::new(error));
         let query = find(name).map_err(own)?;
         let mut values = HashMap::new();
@@ -159,7 +180,50 @@ impl QuerySchema {
         if !values.is_empty() {
             plan = plan.with_param_values(values)?;
         }
-        Ok(ViewTable::new(plan, Some(query.sql.to_owned())))
+        Ok(QueryTable { schema: Arc::clone(plan.schema().inner()), plan, sql: query.sql })
+    }
+}
+
+/// A ready-made query as a table. A view of the engine would do, but for the order of its rows, which the engine drops where a query is a
+/// part of another: this one is planned as a whole, and keeps its order as long as nothing above it needs another.
+#[derive(Debug)]
+struct QueryTable {
+    schema: SchemaRef,
+    plan: LogicalPlan,
+    sql: &'static str,
+}
+
+#[async_trait]
+impl TableProvider for QueryTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::View
+    }
+
+    fn get_table_definition(&self) -> Option<&str> {
+        Some(self.sql)
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        _filters: &[Expr],
+        _limit: Option<usize>,
+    ) -> EngineResult<Arc<dyn ExecutionPlan>> {
+        let rows = state.create_physical_plan(&self.plan).await?;
+        let Some(wanted) = projection else {
+            return Ok(rows);
+        };
+        let columns = wanted.iter().map(|&place| {
+            let name = self.schema.field(place).name().clone();
+            let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(&name, place));
+            (column, name)
+        });
+        Ok(Arc::new(ProjectionExec::try_new(columns.collect::<Vec<_>>(), rows)?))
     }
 }
 
@@ -174,6 +238,10 @@ impl SchemaProvider for QuerySchema {
             return Ok(None);
         }
         Ok(Some(Arc::new(self.view(name).await?)))
+    }
+
+    async fn table_type(&self, name: &str) -> EngineResult<Option<TableType>> {
+        Ok(self.table_exist(name).then_some(TableType::View))
     }
 
     fn table_exist(&self, name: &str) -> bool {
@@ -244,6 +312,19 @@ impl CatalogInfo for Contents {
     }
 }
 
+/// Whether a table is found by its name alone. What the ready-made queries are called, some report tables are called as well.
+fn visibility(hidden: Arc<OnceLock<HashSet<i32>>>) -> ScalarUDF {
+    let is_visible = move |arguments: &[ColumnarValue]| {
+        let arrays = ColumnarValue::values_to_arrays(arguments)?;
+        let numbers = arrays.first().and_then(|numbers| numbers.as_primitive_opt::<Int32Type>());
+        let is_hidden = |number: i32| hidden.get().is_some_and(|hidden| hidden.contains(&number));
+        let visible: BooleanArray = numbers.into_iter().flatten().map(|number| Some(!number.is_some_and(is_hidden))).collect();
+        let visible: ArrayRef = Arc::new(visible);
+        Ok(ColumnarValue::Array(visible))
+    };
+    create_udf("pg_table_is_visible", vec![DataType::Int32], DataType::Boolean, Volatility::Stable, Arc::new(is_visible))
+}
+
 /// Functions by which clients find their way, where the answers of the system catalogue's crate are those of another database.
 fn session_functions() -> Vec<ScalarUDF> {
     let text = |name: &str, value: &'static str| {
@@ -262,10 +343,10 @@ fn session_functions() -> Vec<ScalarUDF> {
         Volatility::Stable,
         Arc::new(|arguments: &[ColumnarValue]| {
             let arrays = ColumnarValue::values_to_arrays(arguments)?;
-            let implicit = arrays.first().and_then(|array| array.as_any().downcast_ref::<BooleanArray>()).is_some_and(|implicit| {
-                use arrow::array::Array;
-                !implicit.is_empty() && implicit.is_valid(0) && implicit.value(0)
-            });
+            let implicit = arrays
+                .first()
+                .and_then(|array| array.as_any().downcast_ref::<BooleanArray>())
+                .is_some_and(|implicit| !implicit.is_empty() && implicit.is_valid(0) && implicit.value(0));
             let names: Vec<&str> = if implicit { vec![SYSTEM, SCHEMA] } else { vec![SCHEMA] };
             let item = Arc::new(Field::new("item", DataType::Utf8, true));
             let offsets = arrow::buffer::OffsetBuffer::from_lengths([names.len()]);
