@@ -86,20 +86,8 @@ impl KeyOrder {
         let shift = if self.places.len() == 2 { 64 } else { 0 };
         let bounded = |at: i128| i64::try_from(at).unwrap_or(if at < 0 { i64::MIN } else { i64::MAX });
         let ranges = Intervals::of(keys.iter().map(|(from, until)| (from >> shift, ((until - 1) >> shift) + 1)));
-        few(ranges, most).iter().map(|(from, until)| (bounded(from), bounded(until - 1))).collect()
+        ranges.few(most).iter().map(|(from, until)| (bounded(from), bounded(until - 1))).collect()
     }
-}
-
-/// At most so many intervals: the widest spaces between them stay.
-fn few(intervals: Intervals, most: usize) -> Intervals {
-    let all: Vec<(i128, i128)> = intervals.iter().collect();
-    if all.len() <= most {
-        return intervals;
-    }
-    let mut spaces: Vec<i128> = all.windows(2).map(|pair| pair[1].0 - pair[0].1).collect();
-    spaces.sort_unstable_by(|a, b| b.cmp(a));
-    let widest = spaces.get(most.max(1) - 1).copied().unwrap_or(i128::MAX);
-    intervals.joined(widest)
 }
 
 fn whole(array: &ArrayRef) -> Result<ArrayRef, DataFusionError> {

@@ -20,7 +20,7 @@ use arrow::array::BooleanArray;
 use arrow::buffer::BooleanBuffer;
 
 use super::sketch::Sketch;
-use crate::domain::{Fingerprint, Side};
+use crate::domain::{Fingerprint, Intervals, Side};
 
 /// Rows of one side that a bucket is meant for.
 pub(super) const ROWS_A_BUCKET: u64 = 65_536;
@@ -82,9 +82,6 @@ pub(super) struct Peeled {
     pub(super) equal: usize,
 }
 
-/// Into how many places of one width single positions are sorted at most.
-const MOST_PLACES: i128 = 1 << 16;
-
 /// A set of buckets.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Places {
@@ -93,23 +90,6 @@ pub(super) struct Places {
 }
 
 impl Places {
-    /// Places that hold the rows of a side at some positions: as narrow as [`MOST_PLACES`] of them can be.
-    pub(super) fn of(rows: impl Iterator<Item = (Position, u32)>, side: Side) -> Self {
-        let mut rows: Vec<(Position, u32)> = rows.collect();
-        rows.sort_unstable();
-        let first = rows.iter().find_map(|(position, _)| *position).unwrap_or(0);
-        let last = rows.last().and_then(|(position, _)| *position).unwrap_or(first);
-        let mut places = Self::default();
-        while (i128::from(last) >> places.shift) - (i128::from(first) >> places.shift) >= MOST_PLACES {
-            places.shift += 1;
-        }
-        for near in rows.chunk_by(|a, b| a.0.map(|at| at >> places.shift) == b.0.map(|at| at >> places.shift)) {
-            let copies = near.iter().map(|(_, copies)| u64::from(*copies)).sum::<u64>();
-            places.ids.entry(near[0].0.map(|at| at >> places.shift)).or_default()[side.index()] += copies;
-        }
-        places
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.ids.is_empty()
     }
@@ -138,28 +118,9 @@ impl Places {
 
     /// The positions that they span, first and last, in at most so many ranges, and whether rows without a position belong to them.
     pub(super) fn ranges(&self, most: usize) -> (Vec<(i64, i64)>, bool) {
-        let mut ids: Vec<i64> = self.ids.keys().flatten().copied().collect();
-        ids.sort_unstable();
-        let mut ranges: Vec<(i64, i64)> = Vec::new();
-        for id in ids {
-            match ranges.last_mut() {
-                Some((_, last)) if *last + 1 == id => *last = id,
-                _ => ranges.push((id, id)),
-            }
-        }
-        // The widest spaces between ranges stay.
-        let space = |at: usize| i128::from(ranges[at].0) - i128::from(ranges[at - 1].1);
-        let mut spaces: Vec<usize> = (1..ranges.len()).collect();
-        spaces.sort_unstable_by_key(|&at| (std::cmp::Reverse(space(at)), at));
-        spaces.truncate(most.max(1) - 1);
-        spaces.sort_unstable();
-        let starts = std::iter::once(0).chain(spaces.iter().copied());
-        let ends = spaces.iter().copied().chain(std::iter::once(ranges.len()));
-        let ranges: Vec<(i64, i64)> =
-            starts.zip(ends).filter_map(|(from, until)| Some((ranges.get(from)?.0, ranges.get(until.checked_sub(1)?)?.1))).collect();
-        let start = |id: i64| i128::from(id) << self.shift;
+        let ids = Intervals::of(self.ids.keys().flatten().map(|id| (i128::from(*id), i128::from(*id) + 1))).few(most);
         let whole = |at: i128| i64::try_from(at).unwrap_or(if at < 0 { i64::MIN } else { i64::MAX });
-        let ranges = ranges.into_iter().map(|(from, last)| (whole(start(from)), whole(start(last) + (1_i128 << self.shift) - 1))).collect();
+        let ranges = ids.iter().map(|(from, until)| (whole(from << self.shift), whole((until << self.shift) - 1))).collect();
         (ranges, self.ids.contains_key(&None))
     }
 }

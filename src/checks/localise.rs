@@ -1,12 +1,13 @@
 //! Which rows are looked at again, and how they are fetched.
 //!
 //! Where the sides were held against each other row by row ([`super::align`]), the rows that differ are known, mostly with their
-//! values. Then one narrow pass over the keys of one side tells whether such a key has further rows, which both sides hold alike; only
-//! where that decides the finding (is a row too many a copy of another?) such rows are fetched.
+//! values. Then one pass over the side that is decoded faster tells whether such a key has further rows, which both sides hold alike. Where only
+//! the other side has some of these keys left over, that may decide the finding (is a row too many a copy of another?), so the pass keeps the rows of
+//! those keys; else it reads keys alone, and what decides is fetched.
 //!
 //! ```text
-//! left over ──► keys of one side ──┬─ no further rows ───────────────────────────────────────────────────────► settle
-//!                                  └─ further rows, and one side left over ──► whole rows of one side ────────► settle
+//! left over ──► one side, filtered ──┬─ no further rows ─────────────────────────────────────────────────────► settle
+//!                                    └─ further rows, and one side left over ──► with them, whole ────────────► settle
 //!
 //! sketches ──┬─ peeled ─────────► tags of keys ─┐
 //!            ├─ one side empty ─► tags of keys ─┤   count     keys of one side ──► key, time and series alone ─┐
@@ -35,8 +36,8 @@ use super::align::{Held, Left, Remains, wanted_rows};
 use super::buckets::Places;
 use super::differences::Differences;
 use super::hashing::{Hashed, SideHasher};
-use super::reading::{Want, fold, near, near_ranges, scan};
-use super::repeats::{Search, Within};
+use super::reading::{Near, Want, fold, scan};
+use super::repeats::Search;
 use super::screen::{Screened, key_columns};
 use super::settle::{Gathered, Localised, Settle};
 use super::sketch::{ByHash, Sketch, Tags, tag_of};
@@ -70,7 +71,7 @@ struct Look<'a> {
     progress: &'a Progress,
     stages: Vec<StageRecord>,
     /// Where the rows of all suspects lie, if that is known.
-    within: Option<Within>,
+    near: Option<Near>,
 }
 
 /// Settles every key that may differ.
@@ -87,7 +88,7 @@ pub async fn localise(
     progress: &Progress,
 ) -> Result<Localised> {
     let shared = Arc::new(prepared.clone());
-    let mut look = Look { prepared, shared, options, seed, shower, context, progress, stages: Vec::new(), within: None };
+    let mut look = Look { prepared, shared, options, seed, shower, context, progress, stages: Vec::new(), near: None };
     let outcome = look.run(screened).await;
     screened.stages.append(&mut look.stages);
     outcome
@@ -124,7 +125,7 @@ impl Look<'_> {
             Suspects::Tagged(tags) => {
                 let tags = Arc::new(Tags::new(tags));
                 let rows = 2 * tags.len() as u64;
-                let choice = Choice::Of { tags, near: None, within: self.within.take().map(Arc::new) };
+                let choice = Choice::Of { tags, near: self.near.take().map(|near| Arc::new([near.clone(), near])) };
                 self.settle(screened, "rows", &columns, choice, rows, &mut found).await?;
             }
             Suspects::All => {
@@ -303,12 +304,12 @@ impl Look<'_> {
             }
             // All rows of these keys are left over, so it is known where they lie.
             let of = |side: Side| {
-                let rows = list.iter().filter(|left| unheld.contains(&left.tag())).map(|left| (left.position(), left.surplus()));
-                Places::of(rows.filter(|(_, (of, _))| *of == side).map(|(position, (_, copies))| (position, copies)), side)
+                let rows = list.iter().filter(|left| left.surplus().0 == side && unheld.contains(&left.tag()));
+                Near::positions(self.prepared, rows.map(Left::position))
             };
             let near = Arc::new([of(Side::Original), of(Side::Backfill)]);
             let rows = 2 * unheld.len() as u64;
-            let choice = Choice::Of { tags: Arc::new(Tags::new(unheld)), near: Some(near), within: None };
+            let choice = Choice::Of { tags: Arc::new(Tags::new(unheld)), near: Some(near) };
             self.settle(screened, "rows", &columns, choice, rows, found).await?;
         }
         Ok(())
@@ -456,7 +457,7 @@ impl Look<'_> {
 
     /// Rows of a side that may lie in some buckets, as far as statistics are asked.
     fn near(&self, opened: &Opened, places: &Places) -> Option<Expr> {
-        near(self.prepared, opened, places).filter(|_| self.options.shortcuts.statistics)
+        Near::buckets(self.prepared, places).predicate(self.prepared, opened).filter(|_| self.options.shortcuts.statistics)
     }
 
     fn stage(&self, what: &str) {
@@ -505,9 +506,9 @@ impl Look<'_> {
                 stages: &mut self.stages,
             };
             match search.run(sought, most).await? {
-                Some((named, within)) => {
+                Some((named, near)) => {
                     // Only if no other keys are looked for is it known where all of them lie.
-                    self.within = within.filter(|_| tags.is_empty());
+                    self.near = near.filter(|_| tags.is_empty());
                     tags.extend(named);
                 }
                 None => return Ok(Suspects::All),
@@ -715,11 +716,9 @@ impl Look<'_> {
         choice: &Choice,
     ) -> Result<Arc<dyn datafusion::physical_plan::ExecutionPlan>> {
         let (filter, near) = match choice {
-            Choice::Of { tags, near, within } => {
-                let near = near.as_ref().and_then(|near| self.near(opened, &near[opened.side.index()]));
-                let within = within.as_ref().filter(|_| self.options.shortcuts.statistics);
-                let near =
-                    near.or_else(|| within.and_then(|within| near_ranges(self.prepared, opened, within.place, &within.ranges, false)));
+            Choice::Of { tags, near } => {
+                let near = near.as_ref().filter(|_| self.options.shortcuts.statistics);
+                let near = near.and_then(|near| near[opened.side.index()].predicate(self.prepared, opened));
                 (Some(suspect(&self.shared, opened.side, self.seed, tags)), near)
             }
             Choice::All => (None, None),
@@ -746,15 +745,14 @@ enum Choice {
     /// Rows of keys with these tags, on each side where they are said to lie.
     Of {
         tags: Arc<Tags>,
-        near: Option<Arc<[Places; 2]>>,
-        within: Option<Arc<Within>>,
+        near: Option<Arc<[Near; 2]>>,
     },
     All,
 }
 
 impl Choice {
     fn of(tags: Arc<Tags>) -> Self {
-        Self::Of { tags, near: None, within: None }
+        Self::Of { tags, near: None }
     }
 }
 

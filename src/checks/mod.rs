@@ -17,6 +17,7 @@ mod differences;
 mod digests;
 mod expectation;
 mod extra;
+mod grouping;
 mod hashing;
 mod localise;
 mod manifest;

@@ -14,11 +14,11 @@ use futures::TryStreamExt;
 use tokio::sync::mpsc::Sender;
 use tokio::task::JoinSet;
 
-use super::buckets::Places;
+use super::buckets::{Places, Position};
 use super::hashing::Locality;
 use super::rules::{rule_expression, rules_of};
 use super::untold::UntoldColumns;
-use crate::domain::{Side, ticks_per_second};
+use crate::domain::{Intervals, Side, ticks_per_second};
 use crate::error::{Error, Result};
 use crate::findings::StageRecord;
 use crate::progress::Progress;
@@ -47,41 +47,78 @@ pub(super) struct Want {
 }
 
 /// Ranges of a column that a predicate names at most.
-const MOST_RANGES: usize = 16;
+pub(super) const MOST_RANGES: usize = 16;
 
 /// How far from a range of time rows are still read: further than any conversion of an event time moves it, in nanoseconds.
 const NEAR: i128 = 2_000_000_000;
 
-/// A predicate that holds for all rows in some buckets, and can be judged by statistics.
-pub(super) fn near(prepared: &Prepared, opened: &Opened, places: &Places) -> Option<Expr> {
-    let (ranges, without) = places.ranges(MOST_RANGES);
-    near_ranges(prepared, opened, Locality::of(prepared).place()?, &ranges, without)
+/// Where rows that are looked for lie, along one column in its common type.
+#[derive(Debug, Clone)]
+pub(super) struct Near {
+    /// The column; without one nothing is known but whether there are such rows.
+    place: Option<usize>,
+    /// Both ends inclusive.
+    ranges: Vec<(i64, i64)>,
+    /// Whether there are rows without a value.
+    without: bool,
 }
 
-/// A predicate that holds for all rows whose value of a column, in its common type, lies in one of some ranges, both ends inclusive; and for those
-/// without a value, if they are asked for.
-pub(super) fn near_ranges(prepared: &Prepared, opened: &Opened, place: usize, ranges: &[(i64, i64)], without: bool) -> Option<Expr> {
-    let per_tick = match &prepared.paired[place].common {
-        DataType::Int64 => None,
-        time => Some(nanos_per_tick(time)?),
-    };
-    let name = &prepared.paired[place].name;
-    let data_type = opened.schema.field_with_name(name).ok()?.data_type().clone();
-    let mut all: Option<Expr> = None;
-    for &(first, last) in ranges {
-        let (from, until) = match per_tick {
-            Some(per_tick) => {
-                let at = |tick: i64, by: i128| instant_literal(&data_type, i128::from(tick) * per_tick + by);
-                (at(first, -NEAR)?, at(last, NEAR + per_tick)?)
-            }
-            None => (ScalarValue::Int64(Some(first)), ScalarValue::Int64(Some(last))),
-        };
-        let range = ident(name.clone()).gt_eq(lit(from)).and(ident(name.clone()).lt_eq(lit(until)));
-        all = Some(all.map_or(range.clone(), |all| all.or(range)));
+impl Near {
+    /// Rows whose column lies in some ranges.
+    pub(super) fn within(place: usize, ranges: Vec<(i64, i64)>) -> Self {
+        Self { place: Some(place), ranges, without: false }
     }
-    match (all, without) {
-        (Some(all), true) => Some(all.or(ident(name.clone()).is_null())),
-        (all, _) => all,
+
+    /// Rows in some buckets.
+    pub(super) fn buckets(prepared: &Prepared, places: &Places) -> Self {
+        let (ranges, without) = places.ranges(MOST_RANGES);
+        Self { place: Locality::of(prepared).place(), ranges, without }
+    }
+
+    /// Rows at some positions.
+    pub(super) fn positions(prepared: &Prepared, positions: impl Iterator<Item = Position>) -> Self {
+        let mut without = false;
+        let placed = positions.filter_map(|position| {
+            without |= position.is_none();
+            position.map(|at| (i128::from(at), i128::from(at) + 1))
+        });
+        let ranges = Intervals::of(placed).few(MOST_RANGES);
+        // They come from numbers of this size.
+        let whole = |at: i128| i64::try_from(at).unwrap_or(i64::MAX);
+        let ranges = ranges.iter().map(|(from, until)| (whole(from), whole(until - 1))).collect();
+        Self { place: Locality::of(prepared).place(), ranges, without }
+    }
+
+    /// True when there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.ranges.is_empty() && !self.without
+    }
+
+    /// A predicate that holds for all of them, and can be judged by statistics.
+    pub(super) fn predicate(&self, prepared: &Prepared, opened: &Opened) -> Option<Expr> {
+        let place = self.place?;
+        let per_tick = match &prepared.paired[place].common {
+            DataType::Int64 => None,
+            time => Some(nanos_per_tick(time)?),
+        };
+        let name = &prepared.paired[place].name;
+        let data_type = opened.schema.field_with_name(name).ok()?.data_type().clone();
+        let mut all: Option<Expr> = None;
+        for &(first, last) in &self.ranges {
+            let (from, until) = match per_tick {
+                Some(per_tick) => {
+                    let at = |tick: i64, by: i128| instant_literal(&data_type, i128::from(tick) * per_tick + by);
+                    (at(first, -NEAR)?, at(last, NEAR + per_tick)?)
+                }
+                None => (ScalarValue::Int64(Some(first)), ScalarValue::Int64(Some(last))),
+            };
+            let range = ident(name.clone()).gt_eq(lit(from)).and(ident(name.clone()).lt_eq(lit(until)));
+            all = Some(all.map_or(range.clone(), |all| all.or(range)));
+        }
+        match (all, self.without) {
+            (Some(all), true) => Some(all.or(ident(name.clone()).is_null())),
+            (all, _) => all,
+        }
     }
 }
 

@@ -20,7 +20,7 @@ use datafusion::execution::TaskContext;
 
 use super::ascents::KeyOrder;
 use super::hashing::SideHasher;
-use super::reading::{Want, fold, near_ranges, scan};
+use super::reading::{MOST_RANGES, Near, Want, fold, scan};
 use super::sketch::tag_of;
 use super::untold::UntoldColumns;
 use crate::domain::{Fingerprint, Intervals, Seed, Side};
@@ -87,9 +87,6 @@ impl Repeats {
     }
 }
 
-/// Ranges of a column that a predicate names at most.
-const MOST_RANGES: usize = 16;
-
 /// Where to look for keys that come more than once.
 #[derive(Debug)]
 pub(super) enum Sought {
@@ -99,13 +96,6 @@ pub(super) enum Sought {
     Within(Vec<Side>, KeyOrder, Intervals),
     /// Anywhere on these sides.
     Anywhere(Vec<Side>),
-}
-
-/// Rows of keys that may come more than once, as ranges of a column, both ends inclusive.
-#[derive(Debug, Clone)]
-pub(super) struct Within {
-    pub(super) place: usize,
-    pub(super) ranges: Vec<(i64, i64)>,
 }
 
 /// Which keys a reader keeps.
@@ -129,8 +119,8 @@ impl Search<'_> {
     ///
     /// # Errors
     /// A side could not be read again.
-    pub(super) async fn run(&mut self, sought: Sought, most: usize) -> Result<Option<(Vec<u64>, Option<Within>)>> {
-        let (candidates, sides, within) = match sought {
+    pub(super) async fn run(&mut self, sought: Sought, most: usize) -> Result<Option<(Vec<u64>, Option<Near>)>> {
+        let (candidates, sides, near) = match sought {
             Sought::Mapped(repeats) if repeats.is_clear() => return Ok(Some((Vec::new(), None))),
             Sought::Within(_, _, keys) if keys.is_empty() => return Ok(Some((Vec::new(), None))),
             Sought::Mapped(repeats) => {
@@ -139,12 +129,12 @@ impl Search<'_> {
             }
             Sought::Anywhere(sides) => (Candidates::Mapped(self.map(&sides).await?), sides, None),
             Sought::Within(sides, order, keys) => {
-                let within = Within { place: order.leading(), ranges: order.leading_ranges(&keys, MOST_RANGES) };
-                (Candidates::Within(order, keys), sides, Some(within))
+                let near = Near::within(order.leading(), order.leading_ranges(&keys, MOST_RANGES));
+                (Candidates::Within(order, keys), sides, Some(near))
             }
         };
-        let tags = self.settle(Arc::new(candidates), &sides, within.as_ref(), most).await?;
-        Ok(tags.map(|tags| (tags, within)))
+        let tags = self.settle(Arc::new(candidates), &sides, near.as_ref(), most).await?;
+        Ok(tags.map(|tags| (tags, near)))
     }
 
     /// Fills the maps in a pass over the key columns.
@@ -169,11 +159,11 @@ impl Search<'_> {
     }
 
     /// The key, and what says which rows lie inside the bounds.
-    fn want(&self, opened: &Opened, within: Option<&Within>) -> Want {
+    fn want(&self, opened: &Opened, near: Option<&Near>) -> Want {
         let mut columns = self.prepared.identity();
         columns.extend(self.prepared.time.filter(|time| !columns.contains(time) && !self.prepared.stream.bounds.is_open()));
         let bounded = self.options.shortcuts.statistics;
-        let near = within.filter(|_| bounded).and_then(|within| near_ranges(self.prepared, opened, within.place, &within.ranges, false));
+        let near = near.filter(|_| bounded).and_then(|near| near.predicate(self.prepared, opened));
         Want { columns, untold: true, hashed: true, bounded, near, ..Want::default() }
     }
 
@@ -183,13 +173,7 @@ impl Search<'_> {
         (UntoldColumns::of(self.prepared, opened), key)
     }
 
-    async fn settle(
-        &mut self,
-        candidates: Arc<Candidates>,
-        sides: &[Side],
-        within: Option<&Within>,
-        most: usize,
-    ) -> Result<Option<Vec<u64>>> {
+    async fn settle(&mut self, candidates: Arc<Candidates>, sides: &[Side], near: Option<&Near>, most: usize) -> Result<Option<Vec<u64>>> {
         let room = usize::try_from(self.options.memory_bytes / 8 / 8).unwrap_or(1 << 20).max(1 << 12);
         let mut slices: u64 = 1;
         'again: loop {
@@ -199,7 +183,7 @@ impl Search<'_> {
                 let mut kept: Vec<u64> = Vec::new();
                 let held = Arc::new(AtomicUsize::new(0));
                 for opened in self.prepared.sides.iter().filter(|opened| sides.contains(&opened.side)) {
-                    let plan = scan(self.prepared, opened, &self.want(opened, within)).await?;
+                    let plan = scan(self.prepared, opened, &self.want(opened, near)).await?;
                     let hasher = SideHasher::new(opened.side, self.prepared, self.seed, &plan.schema());
                     let (candidates, held, (untold, key)) = (candidates.clone(), held.clone(), self.known(opened));
                     let stage = format!("looking for repeated keys in {} {}", self.prepared.stream.name, opened.side);

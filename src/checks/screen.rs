@@ -31,6 +31,7 @@ use super::ascents::{KeyOrder, Rising};
 use super::buckets::most_buckets;
 use super::clock::Clock;
 use super::extra::{Extra, ExtraPlan, Kept, settle_grids};
+use super::grouping::Grouping;
 use super::hashing::{Hashed, Locality, SideHasher, Times};
 use super::reading::{Want, failed, fold_into, scan};
 use super::repeats::{Repeats, Sought};
@@ -664,65 +665,6 @@ struct Partial {
     /// The series that were looked up last, by the low bits of their checksums.
     recent: Vec<(u128, u32)>,
     grouping: Grouping,
-}
-
-/// Rows of a batch, series by series.
-#[derive(Debug, Clone, Default)]
-struct Grouping {
-    /// Rows so far of each series; all zero between batches.
-    counts: Vec<u32>,
-    /// The series of a batch, each with the end of its rows in `order`.
-    series: Vec<(u32, u32)>,
-    /// Places of rows.
-    order: Vec<u32>,
-}
-
-impl Grouping {
-    /// Puts rows side by side that are of one series, in the order in which they came.
-    fn sort(&mut self, ids: &[u32], series: usize) {
-        if self.counts.len() < series {
-            self.counts.resize(series, 0);
-        }
-        self.series.clear();
-        for id in ids {
-            let count = &mut self.counts[*id as usize];
-            if *count == 0 {
-                self.series.push((*id, 0));
-            }
-            *count += 1;
-        }
-        let mut start = 0;
-        for (id, end) in &mut self.series {
-            let count = &mut self.counts[*id as usize];
-            *end = start + *count;
-            *count = start;
-            start = *end;
-        }
-        self.order.resize(ids.len(), 0);
-        for (row, id) in (0..).zip(ids) {
-            let at = &mut self.counts[*id as usize];
-            self.order[*at as usize] = row;
-            *at += 1;
-        }
-        for (id, _) in &self.series {
-            self.counts[*id as usize] = 0;
-        }
-    }
-
-    /// The values of rows in that order.
-    fn gather<T: Copy>(&self, values: &[T]) -> Vec<T> {
-        self.order.iter().map(|row| values[*row as usize]).collect()
-    }
-
-    /// The series with the ranges of their rows.
-    fn ranges(&self) -> impl Iterator<Item = (usize, std::ops::Range<usize>)> {
-        let mut start = 0;
-        self.series.iter().map(move |(id, end)| {
-            let range = start..*end as usize;
-            start = range.end;
-            (*id as usize, range)
-        })
-    }
 }
 
 /// A series, and the window into which its last row fell: rows mostly come in order.

@@ -70,6 +70,18 @@ impl Intervals {
         Self(joined)
     }
 
+    /// At most so many intervals that hold all of these: the widest spaces between them stay.
+    #[must_use]
+    pub fn few(self, most: usize) -> Self {
+        if self.0.len() <= most {
+            return self;
+        }
+        let mut spaces: Vec<i128> = self.0.windows(2).map(|pair| pair[1].0 - pair[0].1).collect();
+        spaces.sort_unstable_by(|a, b| b.cmp(a));
+        let widest = spaces.get(most.max(1) - 1).copied().unwrap_or(i128::MAX);
+        self.joined(widest)
+    }
+
     /// What is in either.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {

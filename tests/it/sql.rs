@@ -893,6 +893,8 @@ fn a_csv_is_safe_to_open_unless_it_is_asked_for_raw() {
     assert_eq!(said(&report.ask(&[question, "--format", "csv", "--raw-csv"])), "n,a,=b,c\n-5,=cmd(),x\u{1b}[31m,-1\n");
 }
 
+const PROMPT: &str = "gapless> ";
+
 /// What was typed into the shell on a terminal, and what it said after each step.
 fn type_into(report: &Report, home: &Path, steps: &[(&str, &str)]) -> Vec<String> {
     let file = home.join("steps.json");
@@ -900,6 +902,7 @@ fn type_into(report: &Report, home: &Path, steps: &[(&str, &str)]) -> Vec<String
     let output = Command::new(super::outside::python())
         .arg(super::outside::repository().join("tests/python/shell.py"))
         .arg(&file)
+        .arg(PROMPT)
         .arg(env!("CARGO_BIN_EXE_gapless"))
         .args(["sql", "--report"])
         .arg(report.path())
@@ -919,7 +922,6 @@ fn type_into(report: &Report, home: &Path, steps: &[(&str, &str)]) -> Vec<String
 fn the_shell_on_a_terminal() {
     let report = Report::new();
     let home = tempfile::tempdir().expect("a directory");
-    const PROMPT: &str = "gapless> ";
     let seen = type_into(
         &report,
         home.path(),
