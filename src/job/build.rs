@@ -12,7 +12,7 @@ use super::{
     Accept, Ambiguous, ColumnType, DigestAlgorithm, Duplicates, Format, Job, ManifestSpec, Rule, SequenceKind, SideSpec, Stream, TextRule,
 };
 use crate::domain::{Bounds, Cadence, Duration, Instant, Mode, Severity, Side, Tolerance};
-use crate::error::{Error, Result, nearest};
+use crate::error::{Error, Result, nearest, redacted};
 
 /// Reads a job file and makes its relative paths relative to the file.
 ///
@@ -69,7 +69,9 @@ fn syntax_help(message: &str) -> String {
 /// # Errors
 /// The first thing that is wrong, with its place and what would be right.
 pub fn build(raw: RawJob, flags: &RawStream, only: &[String], file: Option<&Path>) -> Result<Job> {
-    let RawJob { name, defaults, stream, accept, severity } = raw;
+    let RawJob { name, defaults, stream, accept, severity } = raw.without_secrets();
+    let flags = flags.clone().without_secrets();
+    let only: Vec<String> = only.iter().map(|name| redacted(name)).collect();
     let place = |inner: &str| match file {
         Some(path) => format!("{}: {inner}", path.display()),
         None => inner.to_string(),
@@ -103,7 +105,7 @@ pub fn build(raw: RawJob, flags: &RawStream, only: &[String], file: Option<&Path
         };
         streams.push(build_stream(name, merged, &at)?);
     }
-    for wanted in only {
+    for wanted in &only {
         if !streams.iter().any(|stream| stream.name == *wanted) {
             let known: Vec<&str> = streams.iter().map(|stream| stream.name.as_str()).collect();
             return Err(usage("--stream", &format!("there is no stream '{wanted}'"), &nearest(wanted, known)));

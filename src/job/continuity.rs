@@ -87,6 +87,11 @@ impl RawContinuity {
         }
     }
 
+    /// Why interruptions are planned.
+    pub(super) fn reasons(&mut self) -> impl Iterator<Item = &mut String> {
+        self.maintenance.iter_mut().flatten().filter_map(|planned| planned.reason.as_mut())
+    }
+
     /// Makes the paths of files relative to a directory.
     pub(super) fn locate(&mut self, relative: impl Fn(&str) -> String) {
         let holidays = self.calendar.as_mut().and_then(|calendar| calendar.holidays.as_mut());

@@ -6,6 +6,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 use super::continuity::RawContinuity;
+use crate::error::redacted;
 
 /// A job file.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -21,6 +22,20 @@ pub struct RawJob {
     pub accept: Vec<RawAccept>,
     #[serde(default)]
     pub severity: BTreeMap<String, String>,
+}
+
+impl RawJob {
+    /// The job with no password or token in what is shown of it: its names and reasons, everywhere that they are referred to. Two names that
+    /// differ in nothing else are one then, and the job is refused. What is read by (paths, expressions) stays, and is redacted where it is shown.
+    pub fn without_secrets(mut self) -> Self {
+        for text in self.name.iter_mut().chain(self.accept.iter_mut().flat_map(RawAccept::shown)) {
+            *text = redacted(text);
+        }
+        self.stream = self.stream.into_iter().map(RawStream::without_secrets).collect();
+        self.defaults = self.defaults.without_secrets();
+        self.severity = self.severity.into_iter().map(|(check, word)| (redacted(&check), word)).collect();
+        self
+    }
 }
 
 /// A stream, the defaults of all streams, or the flags of `verify`.
@@ -143,6 +158,16 @@ impl RawSide {
 }
 
 impl RawStream {
+    /// As [`RawJob::without_secrets`].
+    pub fn without_secrets(mut self) -> Self {
+        let rules = self.rule.iter_mut().flatten().map(|rule| &mut rule.name);
+        let planned = self.continuity.iter_mut().flat_map(RawContinuity::reasons);
+        for text in self.name.iter_mut().chain(rules).chain(planned) {
+            *text = redacted(text);
+        }
+        self
+    }
+
     /// These settings, and where one is not set, those of the other.
     pub fn or(self, other: Self) -> Self {
         let side = |mine: Option<RawSide>, theirs: Option<RawSide>| match (mine, theirs) {
@@ -290,6 +315,13 @@ pub struct RawAccept {
     pub reason: String,
     #[serde(default, deserialize_with = "moment")]
     pub expires: Option<String>,
+}
+
+impl RawAccept {
+    /// The texts by which it is known.
+    fn shown(&mut self) -> impl Iterator<Item = &mut String> {
+        [&mut self.check, &mut self.reason].into_iter().chain(&mut self.stream)
+    }
 }
 
 /// A moment in quotes, or TOML's own date and time.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{Rule, SqlHeader};
 use crate::domain::{Severity, Side};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, redacted};
 
 const KNOWN: [&str; 6] = ["id", "summary", "why", "severity", "side", "repair"];
 
@@ -48,7 +48,7 @@ pub(super) fn read_rules(directory: &Path) -> Result<Vec<Rule>> {
         if header.body().is_empty() {
             return Err(failed(&path, "there is no expression below the header".to_string()));
         }
-        rules.push(Rule { name: required("id")?, assert: header.body().to_string(), severity, side, place: path.display().to_string() });
+        rules.push(Rule { name: redacted(&required("id")?), assert: header.body().to_string(), severity, side, place: path.display().to_string() });
     }
     Ok(rules)
 }

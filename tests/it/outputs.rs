@@ -469,6 +469,83 @@ fn passwords_reach_no_output() {
     assert!(!case.path("s3:").exists(), "a URL is no directory");
 }
 
+/// Names and reasons are shown everywhere, so that one with a password in it, such as a stream that is called by its URL, is that name without it: in
+/// every output, every table and every question about the run; and the entries that speak of it still find it.
+#[test]
+fn a_name_with_a_password_is_shown_without_it() {
+    let case = Case::new();
+    case.file("a.csv", "id,at,v\n1,2024-01-01T00:00:00Z,x\n2,2024-01-01T01:00:00Z,y\n3,2024-01-01T05:00:00Z,z\n");
+    case.file("b.csv", "id,at,v\n1,2024-01-01T00:00:00Z,z\n2,2024-01-01T01:00:00Z,w\n");
+    case.file(
+        "rules/one.sql",
+        "-- id: f https://u:hunter2@h/\n-- summary: why https://u:hunter2@h/\n\nv <> 'Bearer hunter6' AND v <> 'w'\n",
+    );
+    case.file(
+        "job.toml",
+        r#"name = "https://u:hunter2@h/job?token=hunter3"
+[[stream]]
+name = "postgres://u:hunter2@h/db?password=hunter4"
+original = { path = "a.csv", filter = "v <> 'https://u:hunter2@h/'" }
+backfill = "b.csv"
+key = ["id"]
+time = "at"
+cadence = "1h"
+rules = "rules"
+[[stream.rule]]
+name = "r https://u:hunter2@h/"
+assert = "v <> 'x' AND v <> 'Bearer hunter6'"
+[stream.continuity]
+maintenance = [{ from = "2024-01-01T02:00:00Z", until = "2024-01-01T03:00:00Z", reason = "see https://u:hunter2@h/" }]
+[[accept]]
+check = "value_mismatch"
+stream = "postgres://u:hunter2@h/db?password=hunter4"
+key = { id = 1 }
+reason = "known: https://u:hunter2@h/ and token=hunter5"
+[[accept]]
+check = "r https://u:hunter2@h/"
+reason = "known"
+[[accept]]
+check = "missing_key"
+key = { id = 99 }
+reason = "stale: https://u:hunter2@h/"
+[severity]
+"f https://u:hunter2@h/" = "warn"
+"#,
+    );
+    let mut args = vec!["verify", "--job", "job.toml", "--stream", "postgres://u:hunter2@h/db?password=hunter4", "--verbose"];
+    let outputs: Vec<String> = SUFFIXES.iter().map(|suffix| format!("report.{suffix}")).collect();
+    outputs.iter().for_each(|output| args.extend(["--output", output]));
+    let run = case.run(&args);
+    assert_eq!(run.code, Some(1), "{}{}", run.stdout, run.stderr);
+    let mut all = vec![("stdout", run.stdout), ("stderr", run.stderr)];
+    all.extend(SUFFIXES.iter().map(|suffix| (*suffix, text(case.dir(), suffix))));
+    for args in [&["report", "--format", "github"][..], &["report", "--runs"], &["report", "--against", "latest", "--verbose"]] {
+        all.push((args[1], case.run(args).stdout));
+    }
+    for table in gapless::console::TABLES {
+        all.push((table.name, case.run(&["sql", &format!("SELECT * FROM {}", table.name), "--format", "json"]).stdout));
+    }
+    for (place, text) in &all {
+        assert!(!text.contains("hunter"), "{place}: {text}");
+    }
+    // What speaks of the names finds them: two findings are accepted, the rule of the file is a warning.
+    let lines: Vec<Value> = text(case.dir(), "jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |check: &str| lines.iter().filter(|line| line["check"] == check).collect::<Vec<_>>();
+    assert!(lines.iter().filter(|line| line["stream"] != Value::Null).all(|line| line["stream"] == "postgres://***@h/db?password=***"));
+    let accepted: Vec<bool> = of("value_mismatch").iter().map(|line| line["accepted"] == true).collect();
+    assert_eq!(accepted, [true, false]);
+    assert!(of("r https://***@h/").iter().all(|line| line["accepted"] == true) && !of("r https://***@h/").is_empty());
+    assert!(of("f https://***@h/").iter().all(|line| line["severity"] == "warn") && !of("f https://***@h/").is_empty());
+    // Two names that differ in their passwords alone would be one.
+    case.file(
+        "two.toml",
+        "[[stream]]\nname = \"s3://u:hunter2@h\"\noriginal = \"a.csv\"\n[[stream]]\nname = \"s3://u:hunter3@h\"\noriginal = \"b.csv\"\n",
+    );
+    let refused = case.run(&["verify", "--job", "two.toml"]);
+    refused.assert_error(2);
+    assert!(refused.stderr.contains("two streams have this name") && !refused.stderr.contains("hunter"), "{}", refused.stderr);
+}
+
 /// Runs are removed while others are written, read and removed: nobody fails, and nothing that was being written is lost.
 #[test]
 fn pruning_beside_verifications_loses_nothing() {
