@@ -48,7 +48,13 @@ pub(super) fn read_rules(directory: &Path) -> Result<Vec<Rule>> {
         if header.body().is_empty() {
             return Err(failed(&path, "there is no expression below the header".to_string()));
         }
-        rules.push(Rule { name: redacted(&required("id")?), assert: header.body().to_string(), severity, side, place: path.display().to_string() });
+        rules.push(Rule {
+            name: redacted(&required("id")?),
+            assert: header.body().to_string(),
+            severity,
+            side,
+            place: path.display().to_string(),
+        });
     }
     Ok(rules)
 }
