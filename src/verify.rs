@@ -8,19 +8,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant as Clock;
 
+use datafusion::execution::TaskContext;
 use datafusion::prelude::SessionContext;
 use futures::{StreamExt, TryStreamExt};
 
 use crate::checks::{
-    self, CheckRun, Continuity, Diagnosis, Findings, Localised, ManifestFact, Outcome, RelationInput, Screened, catalogue, check_manifests,
-    continuity, diagnose, localise, relations, rows_without_sequence, run_checks, screen, settle_clocks, settle_order, settle_sequences,
+    self, CheckRun, Continuity, Diagnosis, Findings, Judging, Localised, ManifestFact, Outcome, RelationInput, Screened, catalogue,
+    check_manifests, diagnose, localise, relations, run_checks, screen, screen_further, settle_clocks, settle_order, settle_sequences,
     untold_doubts,
 };
 use crate::domain::{Bounds, CHECKSUM_DEFINITION, Cadence, Instant, Mode, Seed, Severity, Side, Verdict};
 use crate::error::{Error, Result, redacted};
 use crate::findings::{
-    AcceptUse, Accepting, CheckRecord, CheckStatus, Counts, Extent, FindingList, FindingWriter, RunRecord, SideRecord, StageRecord,
-    StreamRecord,
+    AcceptUse, Accepting, CheckRecord, CheckStatus, Counts, FindingList, FindingWriter, RunRecord, SideRecord, StageRecord, StreamRecord,
 };
 use crate::gate;
 use crate::job::{Expect, Job, RunOptions, Stream};
@@ -110,9 +110,9 @@ async fn verify_stream(job: &Job, stream: Stream, run: &Run<'_>, accepting: &mut
     let outcome = passes(&prepared, run, &seed, &shower, &context).await;
     let looked = Looked { job, run, clock, context, prepared, assumed, manifests, seed, shower };
     let failed = match outcome {
-        Ok((screened, localised)) => {
+        Ok(found) => {
             let before = accepting.clone();
-            match looked.judge(screened, localised, None, accepting).await {
+            match looked.judge(found, None, accepting).await {
                 // What was found could not be kept, so that nothing can be said.
                 Err(error @ Error::SpillFailed { .. }) => {
                     *accepting = before;
@@ -126,19 +126,14 @@ async fn verify_stream(job: &Job, stream: Stream, run: &Run<'_>, accepting: &mut
         }
         Err(error) => return Err(error),
     };
-    looked.judge(Screened::default(), Localised::default(), Some(failed), accepting).await
+    looked.judge(Found::default(), Some(failed), accepting).await
 }
 
 impl Looked<'_> {
     /// From what the passes left to the outcomes of the checks; `failure` says why they left nothing.
-    async fn judge(
-        &self,
-        mut screened: Screened,
-        mut localised: Localised,
-        failure: Option<Error>,
-        accepting: &mut Accepting,
-    ) -> Result<Judged> {
+    async fn judge(&self, found: Found, failure: Option<Error>, accepting: &mut Accepting) -> Result<Judged> {
         let Looked { job, run, clock, context, prepared, assumed, manifests, seed, shower } = self;
+        let Found { mut screened, mut localised, continuity: mut facts } = found;
         let moved = moved(context, prepared).await;
         if !moved.is_empty() {
             // What was compared may have been of two versions of a file.
@@ -151,12 +146,6 @@ impl Looked<'_> {
             screened.stages.push(StageRecord { name: name.into(), side: None, rows, bytes: 0, elapsed_ms });
             after = Clock::now();
         };
-        let mut facts = match run.options.only_compare {
-            true => Continuity { bounds: prepared.stream.bounds, ..Continuity::default() },
-            false => continuity(prepared, &mut screened, &localised)?,
-        };
-        let windows = facts.windows.len() as u64;
-        step(&mut screened, "continuity", windows);
         let asked = run.options.diagnosis && !run.options.only_compare && failure.is_none() && moved.is_empty();
         let mut unexplained = None;
         let diagnosis = match asked {
@@ -180,9 +169,10 @@ impl Looked<'_> {
             // Under a secret seed a checksum means nothing outside this run, and showing it would help a forger.
             facts.windows.iter_mut().for_each(|window| window.checksums = [None, None]);
         }
-        let input =
-            RelationInput { prepared, screened: &screened, continuity: &facts, manifests, accepts: &[], most: run.options.max_findings };
-        let relations = relations(&input).map_err(|e| Error::engine("staging the relations")(e.into()))?;
+        let windows_judged = facts.windows.iter().filter(|window| window.status != "empty").count() as u64;
+        let most = run.options.max_findings;
+        let mut input = RelationInput { prepared, screened: &screened, continuity: &mut facts, manifests, accepts: &[], most };
+        let relations = relations(&mut input).map_err(|e| Error::engine("staging the relations")(e.into()))?;
         let table = |name: &str| relations.iter().find(|(known, _)| *known == name).map(|(_, batch)| batch.clone());
         let missing =
             || Error::engine("staging the relations")(datafusion::error::DataFusionError::Internal("a relation is missing".to_string()));
@@ -229,7 +219,7 @@ impl Looked<'_> {
             window: screened.windowing.map(|windowing| windowing.width().to_string()),
             window_is_default: prepared.stream.window.is_none(),
             time_zone: prepared.stream.time_zone.name().to_string(),
-            windows_judged: facts.windows.iter().filter(|window| window.status != "empty").count() as u64,
+            windows_judged,
             counts: counts(prepared, &screened, &localised, &outcomes, failure.is_some()),
             checks: Vec::new(),
             findings: FindingList::none(&prepared.stream.name),
@@ -247,7 +237,6 @@ impl Looked<'_> {
             seams,
             incidents: diagnosis.incidents,
             diagnoses: diagnosis.diagnoses,
-            extents: extents(&facts),
             elapsed_ms: 0,
         };
         complete_totals(prepared, &screened, &localised, &outcomes, job, &mut record);
@@ -300,7 +289,7 @@ fn without_quotes(text: &str) -> String {
 fn refuse_times_that_are_all_null(prepared: &Prepared, screened: &Screened) -> Result<()> {
     let Some(place) = prepared.time else { return Ok(()) };
     for side in &screened.sides {
-        let null_times: u64 = side.series.values().map(|series| series.null_times).sum();
+        let null_times = side.null_times();
         if side.rows_read > 0 && null_times == side.rows_read {
             return Err(Error::ColumnType {
                 what: "--time".to_string(),
@@ -315,21 +304,61 @@ fn refuse_times_that_are_all_null(prepared: &Prepared, screened: &Screened) -> R
     Ok(())
 }
 
-/// The two passes over the data.
-async fn passes(
+/// What the passes over the data left.
+#[derive(Debug, Default)]
+struct Found {
+    screened: Screened,
+    localised: Localised,
+    continuity: Continuity,
+}
+
+/// The passes over the data: one over all of it, others where something may differ, and more where there are too many series for one.
+async fn passes(prepared: &Prepared, run: &Run<'_>, seed: &Seed, shower: &Shower, context: &SessionContext) -> Result<Found> {
+    let (options, progress, task) = (run.options, run.progress, context.task_ctx());
+    let mut screened = screen(prepared, options, seed, shower, task.clone(), progress).await?;
+    settle(prepared, &mut screened, options, seed, &task, progress).await?;
+    let localised = localise(prepared, &mut screened, options, seed, shower, task.clone(), progress).await?;
+    let clock = Clock::now();
+    let mut judging = Judging::new(prepared, &screened, &localised)?;
+    if !options.only_compare {
+        judging.add(&mut screened);
+    }
+    let mut rest = screened.rest().map(<[u8]>::to_vec);
+    if rest.is_some() {
+        screened.set_aside(None, options.diagnosis);
+    }
+    while let Some(from) = rest {
+        let mut slice = screen_further(&screened, &from, prepared, options, seed, shower, task.clone(), progress).await?;
+        settle(prepared, &mut slice, options, seed, &task, progress).await?;
+        if !options.only_compare {
+            judging.add(&mut slice);
+        }
+        rest = slice.rest().map(<[u8]>::to_vec);
+        screened.set_aside(Some(slice), options.diagnosis);
+    }
+    let continuity = match options.only_compare {
+        true => Continuity { bounds: prepared.stream.bounds, ..Continuity::default() },
+        false => judging.finish(&screened)?,
+    };
+    let elapsed_ms = u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let rows = continuity.windows.len() as u64;
+    screened.stages.push(StageRecord { name: "continuity".into(), side: None, rows, bytes: 0, elapsed_ms });
+    Ok(Found { screened, localised, continuity })
+}
+
+/// Reads again what the order of rows left open.
+async fn settle(
     prepared: &Prepared,
-    run: &Run<'_>,
+    screened: &mut Screened,
+    options: &RunOptions,
     seed: &Seed,
-    shower: &Shower,
-    context: &SessionContext,
-) -> Result<(Screened, Localised)> {
-    let mut screened = screen(prepared, run.options, seed, shower, context.task_ctx(), run.progress).await?;
-    let clocks = settle_clocks(prepared, &mut screened.sides, run.options, seed, &context.task_ctx(), run.progress).await?;
+    context: &Arc<TaskContext>,
+    progress: &Progress,
+) -> Result<()> {
+    let clocks = settle_clocks(prepared, &mut screened.sides, options, seed, context, progress).await?;
     screened.stages.extend(clocks);
-    settle_order(prepared, &mut screened, run.options, seed, &context.task_ctx(), run.progress).await?;
-    settle_sequences(prepared, &mut screened, run.options, seed, &context.task_ctx(), run.progress).await?;
-    let localised = localise(prepared, &mut screened, run.options, seed, shower, context.task_ctx(), run.progress).await?;
-    Ok((screened, localised))
+    settle_order(prepared, screened, options, seed, context, progress).await?;
+    settle_sequences(prepared, screened, options, seed, context, progress).await
 }
 
 /// Opens the sides and fills in what was not said.
@@ -534,7 +563,7 @@ fn incomplete_reasons(
         reasons.push("continuity cannot be judged without a cadence, a window or a sequence (--cadence, --window, --sequence)".to_string());
     }
     for side in &screened.sides {
-        let unnumbered = rows_without_sequence(side);
+        let unnumbered = side.null_sequences();
         if unnumbered > 0 {
             reasons.push(format!("{unnumbered} rows of the {} have no sequence number", side.side));
         }
@@ -618,22 +647,6 @@ fn counts(prepared: &Prepared, screened: &Screened, localised: &Localised, outco
         sequence_gaps: found("sequence_gap"),
         violations: Some(violations),
     }
-}
-
-/// Time spans and open gaps, for the picture.
-fn extents(facts: &Continuity) -> Vec<Extent> {
-    let mut extents = Vec::new();
-    for span in &facts.spans {
-        if let checks::Range::Time(from, until) = span.range {
-            extents.push(Extent { series: span.series.clone(), whose: span.whose.as_str(), from, until, is_gap: false });
-        }
-    }
-    for gap in facts.gaps.iter().filter(|gap| gap.judged) {
-        if let checks::Range::Time(from, until) = gap.range {
-            extents.push(Extent { series: gap.series.clone(), whose: gap.whose.as_str(), from, until, is_gap: true });
-        }
-    }
-    extents
 }
 
 /// Complete counts, where the lists were cut at the limit.

@@ -21,6 +21,9 @@ use crate::staging::Prepared;
 /// Runs that are remembered at most for a series; beyond, only how far they reach.
 const MOST_RUNS: usize = 1 << 14;
 
+/// So few runs are kept whatever they are of.
+const FEW_RUNS: usize = 16;
+
 /// A run of rows: event time rises with every row, and the number never falls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Run {
@@ -49,6 +52,11 @@ pub(super) struct Clock {
 }
 
 impl Clock {
+    /// Runs that are held.
+    pub(super) fn runs(&self) -> usize {
+        self.runs.len()
+    }
+
     /// Adds a row's event time and number.
     pub(super) fn add(&mut self, at: i128, number: i128) {
         self.rows += 1;
@@ -69,7 +77,9 @@ impl Clock {
     }
 
     fn forget_if_too_many(&mut self) {
-        if self.runs.len() > MOST_RUNS {
+        // Rows in no order make a run of every other row, and are read again anyway.
+        let disordered = self.runs.len() > FEW_RUNS && 3 * self.runs.len() as u64 > self.rows;
+        if disordered || self.runs.len() > MOST_RUNS {
             self.lost = true;
             self.runs = Vec::new();
         }

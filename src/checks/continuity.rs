@@ -16,11 +16,12 @@ use super::clock::Fall;
 use super::digests::digest_of_rows;
 use super::expectation::{Due, Judged, LowWindow, Piece, SeriesProfile, Silence, low_windows};
 use super::extra::Lateness;
-use super::screen::{Screened, SeriesScreen, SideScreen};
+use super::screen::{Screened, SeriesScreen};
 use super::seams::{EdgeFact, OutageFact, SHARED, SeenKeys, Shared, edges, open_outage};
 use super::settle::Localised;
 use crate::domain::{
-    Bounds, Duration, Instant, Intervals, Mode, SequenceCoverage, SequenceSpan, Side, Step, TimeCoverage, Unlearned, Window, Windowing,
+    Bounds, Checksum, Duration, Instant, Intervals, Mode, SequenceCoverage, SequenceSpan, Side, Step, TimeCoverage, Unlearned, Window,
+    Windowing,
 };
 use crate::error::Result;
 use crate::job::{Expect, SequenceKind, Stream};
@@ -130,11 +131,11 @@ pub struct WindowFact {
     pub series: Arc<str>,
     pub window: Option<Window>,
     pub rows: [Option<u64>; 2],
-    pub checksums: [Option<String>; 2],
-    pub digests: [Option<String>; 2],
+    pub checksums: [Option<Checksum>; 2],
+    pub digests: Option<Box<[Option<String>; 2]>>,
     pub status: &'static str,
     /// By a second clock, where there is one.
-    pub lateness: [Option<Lateness>; 2],
+    pub lateness: Option<Box<[Option<Lateness>; 2]>>,
 }
 
 /// What was learned of a series' cadence.
@@ -191,32 +192,79 @@ pub(super) enum Measure<'a> {
     None,
 }
 
-/// Works out all facts.
-///
-/// # Errors
-/// Differences that were spilled cannot be read back.
-pub fn continuity(prepared: &Prepared, screened: &mut Screened, localised: &Localised) -> Result<Continuity> {
-    let stream = &prepared.stream;
-    let mut facts = Continuity::default();
-    let explicit = stream.window.and(screened.windowing);
-    let said = stream.step();
-    let keys: BTreeSet<Vec<u8>> = screened.sides.iter().flat_map(|side| side.series.keys().cloned()).collect();
-    let extents = screened.sides.iter().flat_map(|side| side.series.values()).filter_map(|series| series.extent);
-    let overall = extents.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
-    let due = Due::new(stream, overall.map(|(_, last)| last));
-    let shared = shared_rows(stream, localised)?;
-    let both = Shared::of(stream, localised)?;
-    let mut unjudged = Unjudged::default();
-    for key in &keys {
+/// Works out the facts, slice by slice of the series, in the order of the series.
+#[derive(Debug)]
+pub struct Judging<'a> {
+    prepared: &'a Prepared,
+    localised: &'a Localised,
+    /// Where the user asked for windows.
+    explicit: Option<Windowing>,
+    /// The cadence that was said.
+    said: Option<Step>,
+    due: Due<'a>,
+    /// First and last event time of all.
+    overall: Option<(i128, i128)>,
+    shared: BTreeMap<(String, i128), u64>,
+    both: Shared,
+    unjudged: Unjudged,
+    /// Of the list of series, those that came.
+    seen: BTreeSet<Vec<String>>,
+    /// Series that are not on the list, of each side.
+    unlisted: [Vec<SeriesFact>; 2],
+    /// Rows of the backfill outside the outage.
+    outside: Vec<OutageFact>,
+    empty_listed: usize,
+    facts: Continuity,
+}
+
+impl<'a> Judging<'a> {
+    /// Nothing judged yet. `screened` is what the first pass found, which knows of all series when they begin and end.
+    ///
+    /// # Errors
+    /// Differences that were spilled cannot be read back.
+    pub fn new(prepared: &'a Prepared, screened: &Screened, localised: &'a Localised) -> Result<Self> {
+        let stream = &prepared.stream;
+        let extents = screened.sides.iter().filter_map(|side| side.extent);
+        let overall = extents.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
+        Ok(Self {
+            prepared,
+            localised,
+            explicit: stream.window.and(screened.windowing),
+            said: stream.step(),
+            due: Due::new(stream, overall.map(|(_, last)| last)),
+            overall,
+            shared: shared_rows(stream, localised)?,
+            both: Shared::of(stream, localised)?,
+            unjudged: Unjudged::default(),
+            seen: BTreeSet::new(),
+            unlisted: [Vec::new(), Vec::new()],
+            outside: Vec::new(),
+            empty_listed: 0,
+            facts: Continuity::default(),
+        })
+    }
+
+    /// Judges the series of a slice, or all of them.
+    pub fn add(&mut self, screened: &mut Screened) {
+        let keys: BTreeSet<Vec<u8>> = screened.sides.iter().flat_map(|side| side.series.keys().cloned()).collect();
+        for key in &keys {
+            self.judge(screened, key);
+        }
+        self.look_for_listed(screened);
+        self.outside.extend(outside_outage(screened));
+        windows(self.prepared, screened, &keys, &self.due, &mut self.empty_listed, &mut self.facts);
+    }
+
+    fn judge(&mut self, screened: &Screened, key: &Vec<u8>) {
+        let Self { prepared, explicit, said, due, shared, both, unjudged, facts, .. } = self;
+        let (prepared, explicit, stream) = (*prepared, *explicit, &prepared.stream);
         let held: Vec<(Side, Option<&SeriesScreen>)> = screened.sides.iter().map(|side| (side.side, side.series.get(key))).collect();
-        let Some(label) = held.iter().find_map(|(_, series)| series.map(|series| Arc::<str>::from(series.label.as_str()))) else {
-            continue;
-        };
+        let Some(label) = held.iter().find_map(|(_, series)| series.map(|series| Arc::<str>::from(series.label.as_str()))) else { return };
         let extent =
             held.iter().filter_map(|(_, series)| series.and_then(|series| series.extent)).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
         let step = match screened.learned.get(key) {
             Some(Ok(step)) => {
-                cadence_facts(step, &label, &mut facts);
+                cadence_facts(step, &label, facts);
                 Some(step)
             }
             Some(Err(reason)) => {
@@ -230,50 +278,86 @@ pub fn continuity(prepared: &Prepared, screened: &mut Screened, localised: &Loca
             (Some(_), None, Some(windowing)) if stream.cadence.is_none() => Measure::Windows(windowing),
             _ => Measure::None,
         };
-        series_facts(prepared, &held, &label, &mut facts);
+        series_facts(prepared, &held, &label, facts);
         let profile = explicit.filter(|_| stream.continuity.expect == Some(Expect::Profile)).and_then(|windowing| {
             let teacher = held.iter().find_map(|(_, series)| *series)?;
-            Some(SeriesProfile::learn(stream, &due, windowing, teacher))
+            Some(SeriesProfile::learn(stream, due, windowing, teacher))
         });
         let earlier = facts.gaps.len();
-        time_facts(prepared, measure, &due, profile.as_ref(), &both, &held, &label, extent, &mut facts);
+        time_facts(prepared, measure, due, profile.as_ref(), both, &held, &label, extent, facts);
         if let Some(windowing) = explicit.filter(|_| stream.continuity.expect.is_some()) {
-            unjudged.windows += expectations(stream, &due, windowing, profile.as_ref(), &held, &label, &shared, earlier, &mut facts);
+            unjudged.windows += expectations(stream, due, windowing, profile.as_ref(), &held, &label, shared, earlier, facts);
         }
-        sequence_facts(prepared, screened.payloads.get(key), &held, &label, &mut facts);
+        sequence_facts(prepared, screened.payloads.get(key), &held, &label, facts);
     }
-    expected_series(prepared, screened, &mut facts);
-    facts.outages = open_outage(stream, &facts.gaps);
-    outside_outage(screened, &mut facts);
-    unjudged.windows +=
-        facts.gaps.iter().filter(|gap| gap.status == "unjudged").map(|gap| u64::try_from(gap.missing_estimate).unwrap_or(0)).sum::<u64>();
-    facts.doubts.extend(unjudged.reasons());
-    let replays = || localised.found.iter().filter(|((_, kind, _), _)| *kind == Some("replay")).map(|(_, count)| *count).sum::<u64>();
-    if stream.mode == Mode::Fill && stream.continuity.expect.is_some() && replays() > listed_replays(localised)? {
-        facts.doubts.push("more rows are on both sides than --max-findings lists, so that windows cannot be counted".to_string());
+
+    /// What all series together say, and all facts.
+    ///
+    /// # Errors
+    /// Differences that were spilled cannot be read back.
+    pub fn finish(self, screened: &Screened) -> Result<Continuity> {
+        let Self { prepared, localised, due, overall, mut unjudged, seen, unlisted, outside, mut facts, .. } = self;
+        let stream = &prepared.stream;
+        facts.series.extend(unlisted.into_iter().flatten());
+        facts.series.extend(missing_listed(prepared, &seen));
+        facts.outages = open_outage(stream, &facts.gaps);
+        facts.outages.extend(outside);
+        unjudged.windows += facts
+            .gaps
+            .iter()
+            .filter(|gap| gap.status == "unjudged")
+            .map(|gap| u64::try_from(gap.missing_estimate).unwrap_or(0))
+            .sum::<u64>();
+        facts.doubts.extend(unjudged.reasons());
+        let replays = || localised.found.iter().filter(|((_, kind, _), _)| *kind == Some("replay")).map(|(_, count)| *count).sum::<u64>();
+        if stream.mode == Mode::Fill && stream.continuity.expect.is_some() && replays() > listed_replays(localised)? {
+            facts.doubts.push("more rows are on both sides than --max-findings lists, so that windows cannot be counted".to_string());
+        }
+        facts.bounds = Bounds {
+            from: stream.bounds.from.or(overall.map(|(first, _)| Instant(first))),
+            until: stream.bounds.until.or(overall.map(|(_, last)| Instant(last + 1_000))),
+        };
+        let mut about_stream = |kind, side, rows, from, until| {
+            facts.series.push(SeriesFact { kind, side, series: String::new(), rows, from, until });
+        };
+        if let (Some(_), Some(_), true) = (prepared.time, overall, stream.bounds.from.is_none() || stream.bounds.until.is_none()) {
+            about_stream("bounds_inferred", None, 0, facts.bounds.from, facts.bounds.until);
+        }
+        if let Some(young) = due.young() {
+            about_stream("pending", None, 0, Some(Instant(young)), facts.bounds.until);
+        }
+        for side in screened.sides.iter().filter(|side| side.rows_outside > 0) {
+            about_stream("row_outside_bounds", Some(side.side), side.rows_outside, None, None);
+        }
+        Ok(facts)
     }
-    facts.bounds = Bounds {
-        from: stream.bounds.from.or(overall.map(|(first, _)| Instant(first))),
-        until: stream.bounds.until.or(overall.map(|(_, last)| Instant(last + 1_000))),
-    };
-    let mut about_stream = |kind, side, rows, from, until| {
-        facts.series.push(SeriesFact { kind, side, series: String::new(), rows, from, until });
-    };
-    if let (Some(_), Some(_), true) = (prepared.time, overall, stream.bounds.from.is_none() || stream.bounds.until.is_none()) {
-        about_stream("bounds_inferred", None, 0, facts.bounds.from, facts.bounds.until);
+
+    /// Holds the series of the data against those that were listed.
+    fn look_for_listed(&mut self, screened: &Screened) {
+        let Some(list) = &self.prepared.stream.continuity.expect_series else { return };
+        for (at, side) in screened.sides.iter().enumerate() {
+            for series in side.series.values() {
+                let object: serde_json::Value = serde_json::from_str(&series.label).unwrap_or_default();
+                let values: Vec<String> = list.columns.iter().map(|column| plain(&object[column])).collect();
+                if !list.rows.contains(&values) && !self.seen.contains(&values) {
+                    let extent = series.extent;
+                    self.unlisted[at.min(1)].push(SeriesFact {
+                        kind: "unexpected_listed",
+                        side: Some(side.side),
+                        series: series.label.clone(),
+                        rows: series.rows,
+                        from: extent.map(|(first, _)| Instant(first)),
+                        until: extent.map(|(_, last)| Instant(last + 1)),
+                    });
+                }
+                self.seen.insert(values);
+            }
+        }
     }
-    if let Some(young) = due.young() {
-        about_stream("pending", None, 0, Some(Instant(young)), facts.bounds.until);
-    }
-    for side in screened.sides.iter().filter(|side| side.rows_outside > 0) {
-        about_stream("row_outside_bounds", Some(side.side), side.rows_outside, None, None);
-    }
-    windows(prepared, screened, &keys, &due, &mut facts);
-    Ok(facts)
 }
 
 /// What could not be judged, for the verdict.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Unjudged {
     few: Vec<String>,
     irregular: Vec<String>,
@@ -411,11 +495,12 @@ fn expectations(
 }
 
 /// Rows of the backfill that lie outside the known outage.
-fn outside_outage(screened: &Screened, facts: &mut Continuity) {
+fn outside_outage(screened: &Screened) -> Vec<OutageFact> {
+    let mut outside = Vec::new();
     for series in screened.sides.iter().flat_map(|side| side.series.values()) {
         let [before, after] = series.extra.as_ref().map_or([0, 0], |extra| extra.outside);
         if before + after > 0 {
-            facts.outages.push(OutageFact {
+            outside.push(OutageFact {
                 kind: "outside",
                 series: series.label.clone(),
                 from: series.extent.map(|(first, _)| Instant(first)),
@@ -426,34 +511,17 @@ fn outside_outage(screened: &Screened, facts: &mut Continuity) {
             });
         }
     }
+    outside
 }
 
-/// Holds the series of the data against those that were listed.
-fn expected_series(prepared: &Prepared, screened: &Screened, facts: &mut Continuity) {
-    let Some(list) = &prepared.stream.continuity.expect_series else { return };
-    let mut seen: BTreeSet<Vec<String>> = BTreeSet::new();
-    for side in &screened.sides {
-        for series in side.series.values() {
-            let object: serde_json::Value = serde_json::from_str(&series.label).unwrap_or_default();
-            let values: Vec<String> = list.columns.iter().map(|column| plain(&object[column])).collect();
-            if !list.rows.contains(&values) && !seen.contains(&values) {
-                let extent = series.extent;
-                facts.series.push(SeriesFact {
-                    kind: "unexpected_listed",
-                    side: Some(side.side),
-                    series: series.label.clone(),
-                    rows: series.rows,
-                    from: extent.map(|(first, _)| Instant(first)),
-                    until: extent.map(|(_, last)| Instant(last + 1)),
-                });
-            }
-            seen.insert(values);
-        }
-    }
-    for values in list.rows.difference(&seen) {
+/// Series that were listed and did not come.
+fn missing_listed(prepared: &Prepared, seen: &BTreeSet<Vec<String>>) -> Vec<SeriesFact> {
+    let Some(list) = &prepared.stream.continuity.expect_series else { return Vec::new() };
+    let mut missing = Vec::new();
+    for values in list.rows.difference(seen) {
         let object: serde_json::Map<String, serde_json::Value> =
             list.columns.iter().cloned().zip(values.iter().map(|value| serde_json::Value::String(value.clone()))).collect();
-        facts.series.push(SeriesFact {
+        missing.push(SeriesFact {
             kind: "missing_listed",
             side: None,
             series: serde_json::Value::Object(object).to_string(),
@@ -462,6 +530,7 @@ fn expected_series(prepared: &Prepared, screened: &Screened, facts: &mut Continu
             until: prepared.stream.bounds.until,
         });
     }
+    missing
 }
 
 /// A value of a series as a list would have it.
@@ -1101,10 +1170,16 @@ fn falls(side: Side, label: &str, series: &SeriesScreen, mode: Mode) -> Vec<Sequ
     facts
 }
 
-fn windows(prepared: &Prepared, screened: &mut Screened, keys: &BTreeSet<Vec<u8>>, due: &Due<'_>, facts: &mut Continuity) {
+fn windows(
+    prepared: &Prepared,
+    screened: &mut Screened,
+    keys: &BTreeSet<Vec<u8>>,
+    due: &Due<'_>,
+    empty_listed: &mut usize,
+    facts: &mut Continuity,
+) {
     let stream = &prepared.stream;
     let single = stream.mode == Mode::Single;
-    let mut empty_listed = 0;
     if let Some(algorithm) = stream.digest {
         for side in &screened.sides {
             let mut all: Vec<Vec<u8>> = side
@@ -1143,7 +1218,7 @@ fn windows(prepared: &Prepared, screened: &mut Screened, keys: &BTreeSet<Vec<u8>
                 let digest = stream.digest.zip(digests_here.filter(|_| checksum.rows > 0));
                 rows[at] = Some(checksum.rows);
                 // In a fill not every value is read.
-                checksums[at] = (stream.mode != Mode::Fill).then(|| checksum.to_hex());
+                checksums[at] = (stream.mode != Mode::Fill).then_some(checksum);
                 digests[at] = digest.map(|(algorithm, mut digests)| digest_of_rows(algorithm, &mut digests));
                 sums[at] = Some(checksum);
             }
@@ -1155,11 +1230,13 @@ fn windows(prepared: &Prepared, screened: &mut Screened, keys: &BTreeSet<Vec<u8>
                 _ if sums[0] == sums[1] => "match",
                 _ => "differ",
             };
+            let digests = (digests != [None, None]).then(|| Box::new(digests));
+            let lateness = (lateness != [None, None]).then(|| Box::new(lateness));
             listed.push(WindowFact { series: label.clone(), window, rows, checksums, digests, status, lateness });
         }
         if let (Some(_), Some(windowing)) = (stream.window, screened.windowing) {
-            let empty = empty_windows(stream.bounds, windowing, &listed, MOST_EMPTY_WINDOWS.saturating_sub(empty_listed));
-            empty_listed += empty.len();
+            let empty = empty_windows(stream.bounds, windowing, &listed, MOST_EMPTY_WINDOWS.saturating_sub(*empty_listed));
+            *empty_listed += empty.len();
             for window in empty {
                 let zero = [Some(0), (!single).then_some(0)];
                 listed.push(WindowFact {
@@ -1167,9 +1244,9 @@ fn windows(prepared: &Prepared, screened: &mut Screened, keys: &BTreeSet<Vec<u8>
                     window: Some(window),
                     rows: zero,
                     checksums: [None, None],
-                    digests: [None, None],
+                    digests: None,
                     status: if due.young().is_some_and(|young| window.end.0 > young) { "pending" } else { "empty" },
-                    lateness: [None, None],
+                    lateness: None,
                 });
             }
             listed.sort_by_key(|fact| fact.window.map(|window| window.start));
@@ -1197,9 +1274,4 @@ fn empty_windows(bounds: Bounds, windowing: Windowing, listed: &[WindowFact], mo
         at = window.end;
     }
     empty
-}
-
-/// Rows without a sequence number: their continuity was not judged.
-pub fn rows_without_sequence(side: &SideScreen) -> u64 {
-    side.series.values().map(|series| series.null_sequences).sum()
 }

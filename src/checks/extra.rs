@@ -163,6 +163,11 @@ pub(super) struct Kept<'s> {
 }
 
 impl Extra {
+    /// About how much it holds, in entries of a tree.
+    pub(super) fn entries(&self) -> usize {
+        self.lateness.len() + self.grids.values().map(|grid| 2 + grid.breaks()).sum::<usize>()
+    }
+
     fn add_stepped(&mut self, number: i128, step: i128) {
         let (steps, remainder) = (number.div_euclid(step), number.rem_euclid(step));
         if let Some(grid) = self.grids.get_mut(&remainder) {

@@ -1,6 +1,6 @@
 //! The passes over the data and the checks over what they leave. Floor 4.
 //!
-//! [`screen()`] reads each side once, [`localise()`] looks again at what may differ, [`continuity()`] turns coverage into
+//! [`screen()`] reads each side once, [`localise()`] looks again at what may differ, [`Judging`] turns coverage into
 //! facts, [`diagnose()`] says why. The checks themselves are the files in `queries/`: SQL over the small relations of [`relations()`], listed in
 //! [`catalogue`], run by [`run_checks()`]. No check reads rows, so no check costs a scan.
 
@@ -33,13 +33,14 @@ mod seams;
 mod sequences;
 mod settle;
 mod sketch;
+mod slices;
 mod store;
 mod sums;
 mod suspect;
 mod untold;
 
 pub use clock::settle_clocks;
-pub use continuity::{Continuity, GapFact, Range, SpanFact, Whose, WindowFact, continuity, rows_without_sequence};
+pub use continuity::{Continuity, GapFact, Judging, Range, SpanFact, Whose, WindowFact};
 pub use diagnosis::{Diagnosis, Findings, diagnose};
 pub use differences::{Difference, Differences};
 pub use localise::localise;
@@ -48,7 +49,7 @@ pub use ordered::settle_order;
 pub use relations::{RelationInput, accepts as accepts_relation, relations};
 pub use rules::{rule_is_valid, rules_of};
 pub use runner::{CheckRun, Outcome, run_checks};
-pub use screen::{Screened, SideScreen, screen};
+pub use screen::{Screened, SideScreen, screen, screen_further};
 pub use sequences::settle_sequences;
 pub use settle::Localised;
 pub use untold::untold_doubts;

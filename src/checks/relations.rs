@@ -9,7 +9,7 @@ use super::manifest::ManifestFact;
 use super::rules::rules_of;
 use super::screen::Screened;
 use super::untold::UntoldSample;
-use crate::domain::{Instant, Mode, Side};
+use crate::domain::{Checksum, Instant, Mode, Side};
 use crate::findings::AcceptUse;
 use crate::findings::columns::{batch, count, end, flag, integer, sequence, start, text};
 use crate::staging::{Prepared, SchemaFactKind};
@@ -20,7 +20,7 @@ use crate::staging::{Prepared, SchemaFactKind};
 pub struct RelationInput<'a> {
     pub prepared: &'a Prepared,
     pub screened: &'a Screened,
-    pub continuity: &'a Continuity,
+    pub continuity: &'a mut Continuity,
     pub manifests: &'a [ManifestFact],
     /// Known only once the other checks have run.
     pub accepts: &'a [AcceptUse],
@@ -48,18 +48,24 @@ fn kind_of(range: Range) -> &'static str {
     }
 }
 
-/// The relations by name, but for `differences`, which may be many.
+/// The relations by name, but for `differences`, which may be many. Of many series there may be millions of windows and spans, so those
+/// facts are let go as soon as they are in their relations.
 ///
 /// # Errors
 /// Arrow could not build one.
-pub fn relations(input: &RelationInput<'_>) -> Result<Vec<(&'static str, RecordBatch)>, ArrowError> {
+pub fn relations(input: &mut RelationInput<'_>) -> Result<Vec<(&'static str, RecordBatch)>, ArrowError> {
+    let windows = windows(input)?;
+    input.continuity.windows = Vec::new();
+    let spans = spans(input.continuity)?;
+    input.continuity.spans = Vec::new();
+    let input = &*input;
     Ok(vec![
         ("stream", stream(input)?),
         ("sides", sides(input)?),
         ("schema_facts", schema_facts(input)?),
         ("series_facts", series_facts(input)?),
-        ("windows", windows(input)?),
-        ("spans", spans(input.continuity)?),
+        ("windows", windows),
+        ("spans", spans),
         ("gaps", gaps(input.continuity)?),
         ("sequence_facts", sequence_facts(input.continuity)?),
         ("seams", seams(input.continuity)?),
@@ -140,7 +146,10 @@ fn series_facts(input: &RelationInput<'_>) -> Result<RecordBatch, ArrowError> {
 
 fn windows(input: &RelationInput<'_>) -> Result<RecordBatch, ArrowError> {
     let of = input.continuity.windows.iter();
-    let late = |side: usize| input.continuity.windows.iter().map(move |fact| fact.lateness[side]);
+    let late = |side: usize| input.continuity.windows.iter().map(move |fact| fact.lateness.as_ref().and_then(|late| late[side]));
+    let checksum = |side: usize| input.continuity.windows.iter().map(move |fact| fact.checksums[side].map(Checksum::to_hex));
+    let digest =
+        |side: usize| input.continuity.windows.iter().map(move |fact| fact.digests.as_ref().and_then(|digests| digests[side].as_ref()));
     let longest =
         |late: Option<Lateness>| late.and_then(|late| late.longest).and_then(|nanos| i64::try_from(nanos.div_euclid(1_000_000)).ok());
     batch(vec![
@@ -149,10 +158,10 @@ fn windows(input: &RelationInput<'_>) -> Result<RecordBatch, ArrowError> {
         ("window_end", end(of.clone().map(|fact| fact.window.map(|window| window.end)))),
         ("original_rows", count(of.clone().map(|fact| fact.rows[0]))),
         ("backfill_rows", count(of.clone().map(|fact| fact.rows[1]))),
-        ("original_checksum", text(of.clone().map(|fact| fact.checksums[0].as_ref()))),
-        ("backfill_checksum", text(of.clone().map(|fact| fact.checksums[1].as_ref()))),
-        ("original_digest", text(of.clone().map(|fact| fact.digests[0].as_ref()))),
-        ("backfill_digest", text(of.clone().map(|fact| fact.digests[1].as_ref()))),
+        ("original_checksum", text(checksum(0))),
+        ("backfill_checksum", text(checksum(1))),
+        ("original_digest", text(digest(0))),
+        ("backfill_digest", text(digest(1))),
         ("status", text(of.clone().map(|fact| Some(fact.status)))),
         ("original_late_rows", count(late(0).map(|late| late.map(|late| late.late)))),
         ("backfill_late_rows", count(late(1).map(|late| late.map(|late| late.late)))),

@@ -38,6 +38,7 @@ use super::repeats::{Repeats, Sought};
 use super::rules::rules_of;
 use super::sequences::Counter;
 use super::sketch::{ByHash, tag_of};
+use super::slices::{Cut, Distinct, Slice};
 use super::sums::WindowSums;
 use super::untold::{Rows, Taken, Untold, UntoldColumns};
 use crate::domain::{
@@ -68,6 +69,9 @@ const HOUR: i128 = 3_600_000_000_000;
 /// Series that are found again without a search; a power of two.
 const RECENT_SERIES: usize = 1 << 12;
 
+/// The place of a series that another pass keeps.
+const ELSEWHERE: u32 = u32::MAX - 1;
+
 /// Tags of NULL keys that are remembered at most; beyond, every row is compared.
 const MOST_NULL_TAGS: usize = 1 << 20;
 
@@ -90,6 +94,60 @@ pub struct Screened {
     pub stages: Vec<StageRecord>,
     /// Where what was read does not agree with what the files say of themselves.
     pub doubts: Vec<String>,
+    /// The first series that is not among these, where there were too many to keep: [`screen_further`] reads on from there.
+    pub(super) rest: Option<Arc<[u8]>>,
+    /// Which of the ladder the windows are.
+    rung: usize,
+}
+
+impl Screened {
+    /// The first series that another pass has to keep, where there are too many for one.
+    pub fn rest(&self) -> Option<&[u8]> {
+        self.rest.as_deref()
+    }
+
+    /// Lets go of the series of a slice, or of its own, once they are judged, and keeps what is asked of all.
+    pub fn set_aside(&mut self, slice: Option<Self>, named: bool) {
+        let slices: Vec<BTreeMap<Vec<u8>, SeriesScreen>> = match slice {
+            Some(slice) => {
+                self.doubts.extend(slice.doubts);
+                self.stages.extend(slice.stages);
+                slice.sides.into_iter().map(|side| side.series).collect()
+            }
+            None => self.sides.iter_mut().map(|side| std::mem::take(&mut side.series)).collect(),
+        };
+        for (side, series) in self.sides.iter_mut().zip(slices) {
+            side.aside.add(series, named);
+        }
+    }
+}
+
+/// What is kept of series that were let go.
+#[derive(Debug, Default)]
+struct Aside {
+    total: Checksum,
+    null_times: u64,
+    null_sequences: u64,
+    /// Encoded values and label of each, where causes are looked for.
+    names: Vec<(Vec<u8>, String)>,
+    /// Local times that cannot be told, by label.
+    untold: Vec<(String, BTreeMap<i128, (i128, u64)>)>,
+}
+
+impl Aside {
+    fn add(&mut self, series: BTreeMap<Vec<u8>, SeriesScreen>, named: bool) {
+        for (key, screen) in series {
+            screen.windows.iter().for_each(|(_, sum)| self.total.merge(sum));
+            self.null_times += screen.null_times;
+            self.null_sequences += screen.null_sequences;
+            if !screen.untold.is_empty() {
+                self.untold.push((screen.label.clone(), screen.untold));
+            }
+            if named {
+                self.names.push((key, screen.label));
+            }
+        }
+    }
 }
 
 /// What the first pass found on one side.
@@ -101,6 +159,12 @@ pub struct SideScreen {
     pub rows_read: u64,
     /// Rows outside the bounds.
     pub rows_outside: u64,
+    /// Rows inside them.
+    rows_inside: u64,
+    /// First and last event time.
+    pub(super) extent: Option<(i128, i128)>,
+    /// What is kept of series that were judged already.
+    aside: Aside,
     /// By the canonical encoding of the series' values.
     pub series: BTreeMap<Vec<u8>, SeriesScreen>,
     /// Tags of the keys with a NULL in them; `None` if there are too many to remember.
@@ -116,12 +180,35 @@ pub struct SideScreen {
 impl SideScreen {
     /// Rows inside the bounds: those that the verdict speaks of.
     pub fn rows(&self) -> u64 {
-        self.series.values().map(|series| series.rows).sum()
+        self.rows_inside
+    }
+
+    /// Of those, the ones without an event time.
+    pub fn null_times(&self) -> u64 {
+        self.aside.null_times + self.series.values().map(|series| series.null_times).sum::<u64>()
+    }
+
+    /// Of those, the ones without a sequence number: their continuity was not judged.
+    pub fn null_sequences(&self) -> u64 {
+        self.aside.null_sequences + self.series.values().map(|series| series.null_sequences).sum::<u64>()
+    }
+
+    /// Encoded values and label of every series, in their order.
+    pub(super) fn names(&self) -> impl Iterator<Item = (&Vec<u8>, &str)> {
+        let aside = self.aside.names.iter().map(|(key, label)| (key, label.as_str()));
+        aside.chain(self.series.iter().map(|(key, series)| (key, series.label.as_str())))
+    }
+
+    /// The local times of each series that cannot be told, by its label: by the hour of the first instant that it can be, the last one, and how many.
+    pub(super) fn untold_times(&self) -> impl Iterator<Item = (&str, &BTreeMap<i128, (i128, u64)>)> {
+        let aside = self.aside.untold.iter().map(|(label, times)| (label.as_str(), times));
+        let own = self.series.values().filter(|series| !series.untold.is_empty());
+        aside.chain(own.map(|series| (series.label.as_str(), &series.untold)))
     }
 
     /// The checksum over all of them.
     pub fn total(&self) -> Checksum {
-        let mut total = Checksum::default();
+        let mut total = self.aside.total;
         self.series.values().flat_map(|series| series.windows.iter()).for_each(|(_, sum)| total.merge(sum));
         total
     }
@@ -225,6 +312,10 @@ struct Plan {
     untold: UntoldColumns,
     names: Vec<String>,
     is_compared: Vec<bool>,
+    /// The series that are kept.
+    slice: Arc<Slice>,
+    /// Which of the ladder, where that is known: then this pass is there for further series alone.
+    rung: Option<usize>,
 }
 
 /// Reads every side once.
@@ -242,7 +333,9 @@ pub async fn screen(
     let counted = counted_sides(prepared, options);
     let order = KeyOrder::of(prepared).filter(|_| !counted.is_empty());
     let repeats = (!counted.is_empty() && order.is_none()).then(|| Arc::new(maps(prepared, options, &counted)));
-    let mut pass = Pass { prepared, options, seed, shower, context, progress, repeats: repeats.clone(), stages: Vec::new() };
+    let slice = Arc::new(Slice::new(Vec::new(), room(prepared, options)));
+    let mut pass =
+        Pass { prepared, options, seed, shower, context, progress, repeats: repeats.clone(), slice, rung: None, stages: Vec::new() };
     let shared = shared_files(prepared, options);
     let both = match prepared.sides.first().filter(|_| !shared.is_empty()) {
         Some(original) if only_counted(prepared, options) && original.file_rows.is_some() => {
@@ -250,9 +343,10 @@ pub async fn screen(
             let stated = original.file_rows.iter().flatten().enumerate();
             let rows = stated.filter(|(at, _)| shared.iter().any(|(mine, _)| mine == at)).map(|(_, rows)| *rows).sum();
             let mut both = Partial::new(&pass.plan(original, SideHasher::new(original.side, prepared, seed, &original.schema), false));
-            let mut series = SeriesPartial::new(Vec::new(), None, "{}".to_string());
+            let mut series = SeriesPartial::new(Arc::from([]), 0, None, "{}".to_string());
             series.screen.rows = rows;
             both.rows_read = rows;
+            both.rows_inside = rows;
             both.series.push(series);
             Some(both)
         }
@@ -300,7 +394,7 @@ pub async fn screen(
             (Some(both), None) => both,
             (None, mine) => mine.unwrap_or_else(|| Partial::new(&plan)),
         };
-        let inside: u64 = merged.series.iter().map(|series| series.screen.rows).sum();
+        let inside = merged.rows_inside;
         match opened.rows_by_metadata() {
             // What was not read was proven to lie outside.
             Some(stated) if bounded(prepared, opened, options) => merged.rows_outside = stated.saturating_sub(inside),
@@ -312,17 +406,59 @@ pub async fn screen(
         partials.push(merged);
     }
     let stages = pass.stages;
+    let rest = pass.slice.until();
     drop(pass.repeats);
     let sought = match order {
         Some(order) => Some(sought(prepared, counted, order, &mut partials)),
         None => repeats.and_then(Arc::into_inner).map(Sought::Mapped),
     };
-    let mut screened = finish(prepared, partials);
+    let mut screened = finish(prepared, partials, None);
     screened.remains = remains;
     screened.repeats = sought;
     screened.stages = stages;
     screened.doubts = doubts;
+    screened.rest = rest;
     Ok(screened)
+}
+
+/// Reads every side once more, for the series that earlier passes left; `first` is what the first one found. Of the sides only their series
+/// are told.
+///
+/// # Errors
+/// A side could not be read to its end.
+pub async fn screen_further(
+    first: &Screened,
+    from: &[u8],
+    prepared: &Prepared,
+    options: &RunOptions,
+    seed: &Seed,
+    shower: &Shower,
+    context: Arc<TaskContext>,
+    progress: &Progress,
+) -> Result<Screened> {
+    let slice = Arc::new(Slice::new(from.to_vec(), room(prepared, options)));
+    let rung = Some(first.rung);
+    let pass = Pass { prepared, options, seed, shower, context, progress, repeats: None, slice, rung, stages: Vec::new() };
+    progress.stage(&format!("screening further series of {}", prepared.stream.name), rows_hint(prepared));
+    let mut readings = Vec::new();
+    for opened in &prepared.sides {
+        // Two readers of a side would each hold every series, so that half as many fitted into a pass.
+        readings.push(pass.reading(opened, Some(InOrder::anywhere(1)), false).await?);
+    }
+    let folded = futures::future::try_join_all(readings.iter().map(|reading| pass.fold("further series", reading, Vec::new()))).await?;
+    let (partials, stages) = folded.into_iter().unzip();
+    let rest = pass.slice.until();
+    Ok(Screened { rest, stages, ..finish(prepared, partials, rung) })
+}
+
+/// Rows of all sides, if that is known.
+fn rows_hint(prepared: &Prepared) -> Option<u64> {
+    prepared.sides.iter().map(|opened| opened.rows_hint).sum()
+}
+
+/// Bytes that series may hold while they are read. Digests are held row by row, so that nothing is won by letting series wait.
+fn room(prepared: &Prepared, options: &RunOptions) -> Option<u64> {
+    (!prepared.series.is_empty() && prepared.stream.digest.is_none()).then_some(options.memory_bytes / 4)
 }
 
 /// Whether rows far outside the bounds need not be read: then how many there are must be known otherwise, since they are counted.
@@ -376,6 +512,9 @@ struct Pass<'a> {
     context: Arc<TaskContext>,
     progress: &'a Progress,
     repeats: Option<Arc<Repeats>>,
+    slice: Arc<Slice>,
+    /// Of a pass for further series, which of the ladder the windows are.
+    rung: Option<usize>,
     stages: Vec<StageRecord>,
 }
 
@@ -394,8 +533,7 @@ impl Pass<'_> {
 
     /// Reads both sides together, as far as there is something to read, and pairs their rows.
     async fn read_side_by_side(&mut self, parts: &[Option<Opened>; 2]) -> Result<([Option<Partial>; 2], LeftOver)> {
-        let rows = self.prepared.sides.iter().map(|opened| opened.rows_hint).sum::<Option<u64>>();
-        self.progress.stage(&format!("screening {}", self.prepared.stream.name), rows);
+        self.progress.stage(&format!("screening {}", self.prepared.stream.name), rows_hint(self.prepared));
         let (readings, lanes) = self.side_by_side(parts).await?;
         let alignment = Arc::new(self.alignment(&readings, lanes));
         // Wide batches are few.
@@ -476,7 +614,7 @@ impl Pass<'_> {
     async fn reading(&self, opened: &Opened, in_order: Option<InOrder>, compared: bool) -> Result<Reading> {
         let columns = self.columns(opened);
         let bounded = bounded(self.prepared, opened, self.options);
-        let want = Want { columns, rules: true, untold: true, hashed: true, bounded, in_order, ..Want::default() };
+        let want = Want { columns, rules: self.rung.is_none(), untold: true, hashed: true, bounded, in_order, ..Want::default() };
         let physical = scan(self.prepared, opened, &want).await?;
         let hasher = SideHasher::new(opened.side, self.prepared, self.seed, &physical.schema());
         Ok(Reading { side: opened.side, plan: Arc::new(self.plan(opened, hasher, compared)), physical })
@@ -523,7 +661,8 @@ impl Pass<'_> {
     fn columns(&self, opened: &Opened) -> Vec<usize> {
         let prepared = self.prepared;
         let all = 0..prepared.paired.len();
-        if reads_whole(prepared) || prepared.stream.digest.is_some() || !rules_of(prepared, opened.side).is_empty() {
+        let ruled = self.rung.is_none() && !rules_of(prepared, opened.side).is_empty();
+        if reads_whole(prepared) || prepared.stream.digest.is_some() || ruled {
             return all.collect();
         }
         let identity = prepared.identity();
@@ -532,7 +671,12 @@ impl Pass<'_> {
     }
 
     fn plan(&self, opened: &Opened, hasher: SideHasher, compared: bool) -> Plan {
-        Plan { compared, ..plan(self.prepared, opened, self.options, hasher, self.shower, self.repeats.clone()) }
+        let plan = Plan { compared, ..plan(self.prepared, opened, self.options, hasher, self.shower, self.repeats.clone(), &self.slice) };
+        match self.rung {
+            None => plan,
+            // What is asked of all rows was asked of them in the first pass.
+            Some(_) => Plan { rung: self.rung, rules: 0, keyed: false, order: None, ..plan },
+        }
     }
 }
 
@@ -582,7 +726,7 @@ fn maps(prepared: &Prepared, options: &RunOptions, sides: &[Side]) -> Repeats {
 
 /// Where keys may come more than once, by how those of all readers of some sides rise.
 fn sought(prepared: &Prepared, sides: Vec<Side>, order: KeyOrder, partials: &mut [Partial]) -> Sought {
-    let mut places: HashMap<Vec<u8>, usize> = HashMap::new();
+    let mut places: HashMap<Arc<[u8]>, usize> = HashMap::new();
     let mut all = Rising::default();
     for (_, partial) in prepared.sides.iter().zip(partials).filter(|(opened, _)| sides.contains(&opened.side)) {
         let theirs = std::mem::take(&mut partial.rising);
@@ -613,6 +757,7 @@ fn plan(
     hasher: SideHasher,
     shower: &Shower,
     repeats: Option<Arc<Repeats>>,
+    slice: &Arc<Slice>,
 ) -> Plan {
     let stream = &prepared.stream;
     let mut encoded: Vec<(String, usize)> =
@@ -642,6 +787,8 @@ fn plan(
         untold: UntoldColumns::of(prepared, opened),
         names: prepared.paired.iter().map(|column| column.name.clone()).collect(),
         is_compared: prepared.paired.iter().map(|column| column.compared).collect(),
+        slice: slice.clone(),
+        rung: None,
     }
 }
 
@@ -650,6 +797,7 @@ fn plan(
 struct Partial {
     rows_read: u64,
     rows_outside: u64,
+    rows_inside: u64,
     /// By a checksum of the series' values.
     series_ids: HashMap<u128, usize, ByHash>,
     series: Vec<SeriesPartial>,
@@ -665,12 +813,19 @@ struct Partial {
     /// The series that were looked up last, by the low bits of their checksums.
     recent: Vec<(u128, u32)>,
     grouping: Grouping,
+    cut: Cut,
+    /// How many series there are, also those that are not kept.
+    distinct: Distinct,
+    /// Series when it was last looked how much they hold, and batches since.
+    looked: (usize, usize),
 }
 
 /// A series, and the window into which its last row fell: rows mostly come in order.
 #[derive(Debug, Clone)]
 struct SeriesPartial {
-    bytes: Vec<u8>,
+    bytes: Arc<[u8]>,
+    /// The checksum of its values.
+    group: u128,
     screen: SeriesScreen,
     open: Option<OpenWindow>,
     /// The rows without a time.
@@ -713,8 +868,21 @@ impl Pace {
 }
 
 impl SeriesPartial {
-    fn new(bytes: Vec<u8>, reach: Option<i128>, label: String) -> Self {
-        Self { bytes, screen: SeriesScreen::new(reach, label), open: None, timeless: Checksum::default() }
+    fn new(bytes: Arc<[u8]>, group: u128, reach: Option<i128>, label: String) -> Self {
+        Self { bytes, group, screen: SeriesScreen::new(reach, label), open: None, timeless: Checksum::default() }
+    }
+
+    /// About how many bytes it holds, with its share of what finds it.
+    fn weight(&self) -> u64 {
+        let screen = &self.screen;
+        // A node of a tree has room for eleven, and is about half full.
+        let entries = screen.time.breaks()
+            + screen.sequence.breaks()
+            + screen.untold.len()
+            + screen.extra.as_ref().map_or(0, |extra| extra.entries());
+        let lists = 64 * (screen.windows.len() + screen.window_extents.len()) + 96 * screen.clock.runs();
+        let own = size_of::<Self>() + 2 * (self.bytes.len() + screen.label.len()) + 256 + if screen.extra.is_some() { 512 } else { 0 };
+        (own + lists + 100 * entries) as u64
     }
 
     /// The row's window takes it; the one before is closed where it is another.
@@ -826,17 +994,21 @@ impl Partial {
         Self {
             rows_read: 0,
             rows_outside: 0,
+            rows_inside: 0,
             series_ids: HashMap::default(),
             series: Vec::new(),
             null_tags: Some(HashSet::default()),
             lost: vec![0; plan.paired],
             rules: vec![RuleTally::default(); plan.rules],
             untold: Untold::default(),
-            rung: 0,
+            rung: plan.rung.unwrap_or(0),
             extent: None,
             rising: Rising::default(),
             recent: Vec::new(),
             grouping: Grouping::default(),
+            cut: Cut::new(plan.slice.clone()),
+            distinct: Distinct::default(),
+            looked: (0, 0),
         }
     }
 
@@ -846,6 +1018,10 @@ impl Partial {
         let batch = plan.hasher.inside(&batch)?.unwrap_or(batch);
         self.rows_read += read;
         self.rows_outside += read - batch.num_rows() as u64;
+        self.rows_inside += batch.num_rows() as u64;
+        self.let_go(plan);
+        // Of a pass for further series the others need not be hashed.
+        let batch = if plan.rung.is_some() { self.of_slice(plan, batch)? } else { batch };
         if batch.num_rows() == 0 {
             return Ok(None);
         }
@@ -925,10 +1101,19 @@ impl Partial {
         let orders = if columns.is_empty() { None } else { Some(RowConverter::new(fields)?.convert_columns(&columns)?) };
         let all: Vec<usize> = (0..plan.identity.len()).collect();
         let series = &self.series;
-        let label = |row: usize| series.get(ids.as_ref().map_or(0, |ids| ids[row] as usize)).map(|series| series.screen.label.clone());
+        let elsewhere = match &ids {
+            Some(ids) if ids.contains(&ELSEWHERE) => Some(plan.series_columns(batch)?.0),
+            _ => None,
+        };
+        let columns: Vec<usize> = (0..plan.series.len()).collect();
+        let label = |row: usize| match (series.get(ids.as_ref().map_or(0, |ids| ids[row] as usize)), &elsewhere) {
+            (Some(series), _) => series.screen.label.clone(),
+            (None, Some(values)) => plan.shower.object(values, &columns, row),
+            (None, None) => String::new(),
+        };
         let sample = |row: usize| RowSample {
             order: orders.as_ref().map_or_else(Vec::new, |orders| orders.row(row).as_ref().to_vec()),
-            series: label(row).unwrap_or_default(),
+            series: label(row),
             key: plan.shower.object(&key, &all, row),
             time: times.and_then(|times| times.at(row)),
         };
@@ -960,17 +1145,51 @@ impl Partial {
         Ok(())
     }
 
-    /// For each row, the place of its series.
+    /// Lets go of the series that the slice no longer holds.
+    fn let_go(&mut self, plan: &Plan) {
+        if !self.cut.has_moved() {
+            return;
+        }
+        let cut = &self.cut;
+        self.series.retain(|series| cut.holds(&series.bytes));
+        self.series_ids = self.series.iter().enumerate().map(|(at, series)| (series.group, at)).collect();
+        self.recent.clear();
+        if plan.order.as_ref().is_some_and(|order| order.by_series) {
+            self.rising.lose();
+        }
+    }
+
+    /// Says how much the series hold: after some batches, or when there are many more of them.
+    fn weigh(&mut self) {
+        let (series, batches) = &mut self.looked;
+        *batches += 1;
+        if !self.cut.is_bounded() || self.series.len() < *series + *series / 8 + 1_024 && *batches < self.series.len() / 1_024 + 8 {
+            return;
+        }
+        self.looked = (self.series.len(), 0);
+        let bytes = self.series.iter().map(SeriesPartial::weight).sum();
+        self.cut.report(bytes, || self.series.iter().map(|series| series.bytes.clone()).collect());
+    }
+
+    /// The rows of series that are kept.
+    fn of_slice(&mut self, plan: &Plan, batch: RecordBatch) -> Result<RecordBatch, DataFusionError> {
+        let Some(ids) = self.series_of(plan, &batch)? else { return Ok(batch) };
+        let kept: BooleanArray = ids.iter().map(|id| Some(*id != ELSEWHERE)).collect();
+        Ok(filter_record_batch(&batch, &kept)?)
+    }
+
+    /// For each row, the place of its series; [`ELSEWHERE`] if another pass keeps it.
     fn series_of(&mut self, plan: &Plan, batch: &RecordBatch) -> Result<Option<Vec<u32>>, DataFusionError> {
         if plan.series.is_empty() {
             if self.series.is_empty() {
-                self.series.push(SeriesPartial::new(Vec::new(), plan.reach, "{}".to_string()));
+                self.series.push(SeriesPartial::new(Arc::from([]), 0, plan.reach, "{}".to_string()));
             }
             return Ok(None);
         }
         let groups = plan.hasher.group(batch, &plan.series)?;
         let mut canonical: Option<(RecordBatch, Vec<ColumnEncoder>)> = None;
         let mut ids = Vec::with_capacity(groups.len());
+        let mut bytes = Vec::new();
         if self.recent.is_empty() {
             self.recent = vec![(0, u32::MAX); RECENT_SERIES];
         }
@@ -982,22 +1201,31 @@ impl Partial {
                 continue;
             }
             let id = match self.series_ids.get(&group) {
-                Some(id) => *id,
+                Some(id) => u32::try_from(*id).unwrap_or(ELSEWHERE),
                 None => {
                     let (shown, encoders) = match &canonical {
                         Some(known) => known,
                         None => canonical.insert(plan.series_columns(batch)?),
                     };
-                    let mut bytes = Vec::new();
+                    bytes.clear();
                     encoders.iter().for_each(|encoder| encoder.encode(row, &mut bytes));
-                    let label = plan.shower.object(shown, &(0..plan.series.len()).collect::<Vec<_>>(), row);
-                    let id = self.series.len();
-                    self.series_ids.insert(group, id);
-                    self.series.push(SeriesPartial::new(bytes, plan.reach, label));
-                    id
+                    if plan.window.is_none() && plan.rung.is_none() {
+                        self.distinct.add(group, MOST_SERIES_WINDOWS as usize);
+                    }
+                    if self.cut.holds(&bytes) {
+                        let label = plan.shower.object(shown, &(0..plan.series.len()).collect::<Vec<_>>(), row);
+                        let id = self.series.len();
+                        self.series_ids.insert(group, id);
+                        self.series.push(SeriesPartial::new(Arc::from(bytes.as_slice()), group, plan.reach, label));
+                        u32::try_from(id)
+                            .ok()
+                            .filter(|id| *id < ELSEWHERE)
+                            .ok_or_else(|| DataFusionError::Execution("more than 2^32 series".to_string()))?
+                    } else {
+                        ELSEWHERE
+                    }
                 }
             };
-            let id = u32::try_from(id).map_err(|_| DataFusionError::Execution("more than 2^32 series".to_string()))?;
             self.recent[slot] = (group, id);
             ids.push(id);
         }
@@ -1005,14 +1233,42 @@ impl Partial {
     }
 
     fn add_continuity(&mut self, plan: &Plan, batch: &RecordBatch, times: Option<&Times>, sums: &[u128]) -> Result<(), DataFusionError> {
-        let rows = batch.num_rows();
         let ids = self.series_of(plan, batch)?;
-        let dense = times.and_then(Times::dense);
-        if let Some(times) = times.filter(|_| plan.window.is_none()) {
-            if let Some((first, last)) = times.extent() {
-                widen(&mut self.extent, first);
-                widen(&mut self.extent, last);
+        if let Some((first, last)) = times.and_then(Times::extent) {
+            widen(&mut self.extent, first);
+            widen(&mut self.extent, last);
+        }
+        match ids {
+            Some(ids) if ids.contains(&ELSEWHERE) => {
+                let kept: BooleanArray = ids.iter().map(|id| Some(*id != ELSEWHERE)).collect();
+                let batch = filter_record_batch(batch, &kept)?;
+                let ids: Vec<u32> = ids.into_iter().filter(|id| *id != ELSEWHERE).collect();
+                let sums: Vec<u128> = sums.iter().zip(kept.values()).filter(|(_, kept)| *kept).map(|(sum, _)| *sum).collect();
+                if !ids.is_empty() {
+                    let times =
+                        plan.time.map(|place| plan.hasher.canonicaliser.column(place, &batch).map(|(array, _)| array)).transpose()?;
+                    let times = times.as_ref().map(Times::of).transpose()?;
+                    self.add_series(plan, &batch, times.as_ref(), &sums, Some(ids))?;
+                }
             }
+            ids => self.add_series(plan, batch, times, sums, ids)?,
+        }
+        self.weigh();
+        Ok(())
+    }
+
+    /// Takes the rows of series that are kept, each with the place of its series.
+    fn add_series(
+        &mut self,
+        plan: &Plan,
+        batch: &RecordBatch,
+        times: Option<&Times>,
+        sums: &[u128],
+        ids: Option<Vec<u32>>,
+    ) -> Result<(), DataFusionError> {
+        let rows = batch.num_rows();
+        let dense = times.and_then(Times::dense);
+        if times.is_some() && plan.window.is_none() && plan.rung.is_none() {
             self.coarsen_to(plan, rung_for(self.extent, self.rung, 2 * most_windows(self.series.len())));
         }
         let windowing = plan.time.and_then(|_| windowing_at(plan.window, plan.zone, self.rung));
@@ -1198,17 +1454,21 @@ impl Partial {
     }
 
     fn merge(&mut self, plan: &Plan, mut other: Self) {
+        self.let_go(plan);
+        other.let_go(plan);
         let rung = self.rung.max(other.rung);
         self.coarsen_to(plan, rung);
         other.coarsen_to(plan, rung);
         let keeps_extents = plan.window.is_some();
         self.rows_read += other.rows_read;
         self.rows_outside += other.rows_outside;
+        self.rows_inside += other.rows_inside;
+        self.distinct.merge(&other.distinct, MOST_SERIES_WINDOWS as usize);
         if let Some((first, last)) = other.extent {
             widen(&mut self.extent, first);
             widen(&mut self.extent, last);
         }
-        let mut known: HashMap<Vec<u8>, usize> = self.series.iter().enumerate().map(|(at, series)| (series.bytes.clone(), at)).collect();
+        let mut known: HashMap<Arc<[u8]>, usize> = self.series.iter().enumerate().map(|(at, series)| (series.bytes.clone(), at)).collect();
         let mut places = Vec::with_capacity(other.series.len());
         for mut theirs in other.series {
             theirs.close(keeps_extents);
@@ -1375,7 +1635,7 @@ pub(super) fn whole_numbers(array: &ArrayRef) -> Result<Vec<Option<i128>>, DataF
 }
 
 /// The partial states of the sides under one windowing.
-fn finish(prepared: &Prepared, mut partials: Vec<Partial>) -> Screened {
+fn finish(prepared: &Prepared, mut partials: Vec<Partial>, known: Option<usize>) -> Screened {
     let stream = &prepared.stream;
     let mut extent = None;
     for partial in &partials {
@@ -1384,11 +1644,15 @@ fn finish(prepared: &Prepared, mut partials: Vec<Partial>) -> Screened {
             widen(&mut extent, last);
         }
     }
-    let series = partials.iter().map(|partial| partial.series.len()).max().unwrap_or(0);
-    let rung = rung_for(extent, 0, most_windows(series));
+    let series = partials.iter().map(|partial| partial.series.len().max(partial.distinct.len())).max().unwrap_or(0);
+    let rung = known.unwrap_or_else(|| rung_for(extent, 0, most_windows(series)));
     let windowing = prepared.time.and_then(|_| windowing_at(stream.window, stream.time_zone, rung));
     let mut sides = Vec::new();
     for (opened, partial) in prepared.sides.iter().zip(&mut partials) {
+        if partial.cut.has_moved() {
+            let cut = &partial.cut;
+            partial.series.retain(|series| cut.holds(&series.bytes));
+        }
         for series in &mut partial.series {
             series.close(stream.window.is_some());
             if let (None, Some(windowing)) = (stream.window, windowing) {
@@ -1404,10 +1668,13 @@ fn finish(prepared: &Prepared, mut partials: Vec<Partial>) -> Screened {
             side: opened.side,
             rows_read: partial.rows_read,
             rows_outside: partial.rows_outside,
+            rows_inside: partial.rows_inside,
+            extent: partial.extent,
+            aside: Aside::default(),
             series: std::mem::take(&mut partial.series)
                 .into_iter()
                 .filter(|series| series.screen.rows > 0)
-                .map(|series| (series.bytes, series.screen))
+                .map(|series| (series.bytes.to_vec(), series.screen))
                 .collect(),
             null_tags: partial.null_tags.take(),
             lost: std::mem::take(&mut partial.lost),
@@ -1424,6 +1691,8 @@ fn finish(prepared: &Prepared, mut partials: Vec<Partial>) -> Screened {
         payloads: BTreeMap::new(),
         stages: Vec::new(),
         doubts: Vec::new(),
+        rest: None,
+        rung,
     };
     settle_grids(prepared, &mut screened);
     screened

@@ -75,6 +75,7 @@ impl SeenKeys {
 }
 
 /// Keys that both sides hold, by series in order of time: when, and whether they agree.
+#[derive(Debug)]
 pub(super) struct Shared {
     by_series: BTreeMap<String, Vec<(i128, bool)>>,
     complete: bool,

@@ -27,6 +27,11 @@ struct Late {
 }
 
 impl WindowSums {
+    /// Windows that are held.
+    pub(super) fn len(&self) -> usize {
+        self.sorted.len() + self.late.as_ref().map_or(0, |late| late.windows.len())
+    }
+
     /// Adds rows of a window; `None` are those without a time.
     pub(super) fn add(&mut self, start: Option<i128>, sum: Checksum) {
         let Some(start) = start else {

@@ -264,6 +264,11 @@ impl Coverage {
         }
     }
 
+    /// Spans apart from the one that took the last row: what is held beyond it.
+    pub fn breaks(&self) -> usize {
+        self.spans.len()
+    }
+
     /// True when there were more spans than are kept: what is covered must be collected otherwise.
     pub fn is_lost(&self) -> bool {
         self.lost.is_some()
@@ -347,6 +352,11 @@ impl TimeCoverage {
     /// Adds all of another coverage with the same reach.
     pub fn merge(&mut self, other: Self) {
         self.set.merge(other.set);
+    }
+
+    /// Spans that are held beyond the one that took the last row.
+    pub fn breaks(&self) -> usize {
+        self.set.breaks()
     }
 
     /// True when there were more spans than are kept.
@@ -440,6 +450,11 @@ impl Default for SequenceCoverage {
 }
 
 impl SequenceCoverage {
+    /// Runs that are held beyond the one that took the last number, those of numbers that came again among them.
+    pub fn breaks(&self) -> usize {
+        self.present.breaks() + self.again.counts.len()
+    }
+
     /// Adds one row's number. Constant time for the number after the one before.
     #[inline]
     pub fn add(&mut self, number: i128) {

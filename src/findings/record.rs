@@ -87,8 +87,6 @@ pub struct StreamRecord {
     /// What happened, the gravest first.
     pub incidents: Vec<IncidentRecord>,
     pub diagnoses: Vec<DiagnosisRecord>,
-    /// The coverage of each series, for the picture.
-    pub extents: Vec<Extent>,
     pub elapsed_ms: u64,
 }
 
@@ -109,17 +107,6 @@ pub struct SideRecord {
     pub rows_outside: Option<u64>,
     pub checksum: Option<String>,
     pub digest: Option<String>,
-}
-
-/// A stretch that somebody covers, or nobody: a span or a gap of time.
-#[derive(Debug, Clone)]
-#[expect(missing_docs, reason = "the names say it")]
-pub struct Extent {
-    pub series: std::sync::Arc<str>,
-    pub whose: &'static str,
-    pub from: i128,
-    pub until: i128,
-    pub is_gap: bool,
 }
 
 /// The counts of the summary; `None` where a count does not apply.

@@ -16,8 +16,8 @@ use super::store::StoredRun;
 use crate::domain::{Bounds, Instant, Mode, Severity, Side, Verdict};
 use crate::error::{Error, Result};
 use crate::findings::{
-    CheckRecord, CheckStatus, Counts, DiagnosisRecord, Extent, FindingList, FindingRows, IncidentRecord, Overview, Row, RunRecord,
-    SideRecord, StageRecord, StreamRecord,
+    CheckRecord, CheckStatus, Counts, DiagnosisRecord, FindingList, FindingRows, IncidentRecord, Overview, Row, RunRecord, SideRecord,
+    StageRecord, StreamRecord,
 };
 
 /// Reads a run with everything that its renderings need.
@@ -235,7 +235,6 @@ fn stream_of(json: &Value, findings: &mut dyn FnMut(&str) -> FindingList, tables
             .for_each(|tally| *found.entry((tally.check.clone(), tally.severity)).or_default() += tally.findings),
     }
     let severities = json["findings_by_severity"].as_object()?;
-    let extents = extents(mode, &spans, &gaps);
     Some(StreamRecord {
         mode,
         verdict: Verdict::parse(json["verdict"].as_str()?)?,
@@ -268,7 +267,6 @@ fn stream_of(json: &Value, findings: &mut dyn FnMut(&str) -> FindingList, tables
         seams,
         incidents,
         diagnoses,
-        extents,
         elapsed_ms: json["elapsed_ms"].as_u64().unwrap_or(0),
         name,
     })
@@ -342,26 +340,6 @@ fn diagnosis(row: &Row<'_>) -> Option<DiagnosisRecord> {
         p_bound: row.double("p_bound"),
         evidence: row.text("evidence")?.into(),
     })
-}
-
-/// Time spans and open gaps, for the picture in text.
-fn extents(mode: Mode, spans: &RecordBatch, gaps: &RecordBatch) -> Vec<Extent> {
-    let mut extents = Vec::new();
-    for (batch, is_gap) in [(spans, false), (gaps, true)] {
-        for row in 0..batch.num_rows() {
-            let cells = Row { batch, row };
-            let (Some(from), Some(until)) = (cells.time("from_time"), cells.time("until_time")) else { continue };
-            let Some(whose) = ["original", "backfill", "recovered"].into_iter().find(|who| cells.text("side") == Some(*who)) else {
-                continue;
-            };
-            // In a fill the original's own gaps are kept, but nobody judges them.
-            if is_gap && (cells.text("status") != Some("open") || mode == Mode::Fill && whose != "recovered") {
-                continue;
-            }
-            extents.push(Extent { series: cells.text("series").unwrap_or_default().into(), whose, from: from.0, until: until.0, is_gap });
-        }
-    }
-    extents
 }
 
 /// True where a type is one that [`Row`] reads; the tables use no other.

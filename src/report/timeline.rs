@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use crate::domain::Mode;
-use crate::findings::{CELLS, StreamRecord};
+use crate::findings::{CELLS, Row, StreamRecord};
 
 /// Characters of one line.
 const WIDTH: usize = CELLS;
@@ -23,14 +23,39 @@ pub(super) struct Line {
     pub(super) gaps: usize,
 }
 
+/// A stretch that somebody covers, or nobody.
+struct Extent<'a> {
+    series: &'a str,
+    whose: &'a str,
+    from: i128,
+    until: i128,
+    is_gap: bool,
+}
+
+/// The time spans and open gaps of a stream. There may be millions, so they stay in their tables.
+fn extents(stream: &StreamRecord) -> impl Iterator<Item = Extent<'_>> {
+    [(&stream.spans, false), (&stream.gaps, true)].into_iter().flat_map(move |(batch, is_gap)| {
+        (0..batch.num_rows()).filter_map(move |row| {
+            let cells = Row { batch, row };
+            let (from, until, whose) = (cells.time("from_time")?.0, cells.time("until_time")?.0, cells.text("side")?);
+            // In a fill the original's own gaps are kept, but nobody judges them.
+            let excused = is_gap && (cells.text("status") != Some("open") || stream.mode == Mode::Fill && whose != "recovered");
+            (!excused).then(|| Extent { series: cells.text("series").unwrap_or_default(), whose, from, until, is_gap })
+        })
+    })
+}
+
 /// The picture of a stream, and how many series it leaves out.
 pub(super) fn timeline(stream: &StreamRecord) -> Option<(Vec<Line>, usize)> {
     let (from, until) = (stream.bounds.from?.0, stream.bounds.until?.0);
-    if from >= until || stream.extents.is_empty() {
+    if from >= until {
         return None;
     }
     let mut gaps: BTreeMap<&str, usize> = BTreeMap::new();
-    stream.extents.iter().for_each(|extent| *gaps.entry(&extent.series).or_default() += usize::from(extent.is_gap));
+    extents(stream).for_each(|extent| *gaps.entry(extent.series).or_default() += usize::from(extent.is_gap));
+    if gaps.is_empty() {
+        return None;
+    }
     let mut shown: Vec<(&str, usize)> = gaps.into_iter().collect();
     if shown.len() > MOST_SERIES {
         shown.sort_by(|(a, mine), (b, theirs)| theirs.cmp(mine).then_with(|| a.cmp(b)));
@@ -40,8 +65,8 @@ pub(super) fn timeline(stream: &StreamRecord) -> Option<(Vec<Line>, usize)> {
     // There may be a million series: only those that are shown have cells.
     let mut cells: BTreeMap<&str, Vec<[bool; 3]>> = shown.iter().map(|(series, _)| (*series, vec![[false; 3]; WIDTH])).collect();
     let place = |at: i128| usize::try_from((at.clamp(from, until - 1) - from) * WIDTH as i128 / (until - from)).unwrap_or(0).min(WIDTH - 1);
-    for extent in &stream.extents {
-        let Some(line) = cells.get_mut(&*extent.series).filter(|_| !extent.is_gap) else { continue };
+    for extent in extents(stream) {
+        let Some(line) = cells.get_mut(extent.series).filter(|_| !extent.is_gap) else { continue };
         let side = match extent.whose {
             "original" => 0,
             "backfill" => 1,
@@ -56,8 +81,8 @@ pub(super) fn timeline(stream: &StreamRecord) -> Option<(Vec<Line>, usize)> {
     }
     // A gap narrower than a cell still shows: what is missing outranks what is there.
     let mut hidden: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-    for extent in stream.extents.iter().filter(|extent| extent.is_gap && cells.contains_key(&*extent.series)) {
-        hidden.entry(&extent.series).or_default().push(place(extent.from + (extent.until - extent.from) / 2));
+    for extent in extents(stream).filter(|extent| extent.is_gap && cells.contains_key(extent.series)) {
+        hidden.entry(extent.series).or_default().push(place(extent.from + (extent.until - extent.from) / 2));
     }
     for (series, line) in &mut cells {
         let differing = stream.findings.overview.differing.get(*series).map_or(0, |differing| differing.cells);

@@ -288,6 +288,84 @@ fn random_plans_are_found_alike_however_the_sides_are_read() {
     }
 }
 
+/// A row of a series: its number, its time and a value.
+fn of_series(rows: &[(i64, i64, i64)]) -> RecordBatch {
+    let at = |seq: i64| 1_767_225_600_000_000 + seq * 10_000_000;
+    batch(vec![
+        ("device", Arc::new(rows.iter().map(|row| Some(format!("d{}", row.0))).collect::<StringArray>()) as ArrayRef),
+        ("seq", Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.1)))),
+        ("ts", Arc::new(rows.iter().map(|row| Some(at(row.1))).collect::<TimestampMicrosecondArray>().with_timezone("UTC"))),
+        ("value", Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.2)))),
+    ])
+}
+
+/// More series than fit the memory are judged in slices: every table of the report is what it is with ample memory, for series side by side, one after another
+/// and in no order, for one side, two sides and a fill, whatever is asked of them.
+#[test]
+fn series_in_slices_are_judged_as_all_at_once() {
+    const SERIES: i64 = 3_000;
+    const TABLES: [&str; 8] = ["findings", "finding_counts", "windows", "spans", "gaps", "seams", "incidents", "diagnoses"];
+    let seeds = std::env::var("GAPLESS_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
+    for seed in 0..seeds {
+        let mut rng = StdRng::seed_from_u64(seed + 4_100);
+        let mut all: Vec<(i64, i64, i64)> = (0..12).flat_map(|seq| (0..SERIES).map(move |device| (device, seq, device * seq))).collect();
+        all.retain(|row| row.0 % 97 != 5 || !(4..7).contains(&row.1));
+        let mut other = all.clone();
+        other.retain(|row| rng.random_range(0..900) != 0 && row.0 != 17);
+        for row in &mut other {
+            row.2 += i64::from(rng.random_range(0..900) == 0);
+        }
+        let copies: Vec<_> = other.iter().filter(|row| (row.0 + row.1) % 801 == 0).copied().collect();
+        other.extend(copies);
+        other.shuffle(&mut rng);
+        let lost = |row: &(i64, i64, i64)| row.0 % 3 == 0 && (8..10).contains(&row.1);
+        let live: Vec<_> = all.iter().filter(|row| !lost(row)).copied().collect();
+        let again: Vec<_> = all.iter().filter(|row| row.0 % 3 == 0 && (7..10).contains(&row.1) && row.0 % 30 != 0).copied().collect();
+        let mut sorted = all.clone();
+        sorted.sort_unstable();
+        let case = Case::new();
+        for (name, rows) in [("all", &all), ("other", &other), ("live", &live), ("again", &again), ("sorted", &sorted)] {
+            let properties = WriterProperties::builder().set_max_row_group_row_count(Some(rng.random_range(2_000..9_000))).build();
+            case.parquet_as(&format!("{name}.parquet"), &of_series(rows), properties);
+        }
+        for sides in [
+            &["all.parquet", "--cadence", "10s"][..],
+            &["sorted.parquet", "other.parquet", "--window", "1m", "--expect", "like_original"],
+            &["all.parquet", "other.parquet", "--cadence", "10s", "--duplicates", "all"],
+            &["live.parquet", "again.parquet", "--mode", "fill", "--cadence", "10s"],
+            &["other.parquet", "--cadence", "learn"],
+        ] {
+            let mut arguments = sides.to_vec();
+            arguments.extend(["--key", "device,seq", "--time", "ts", "--series", "device", "--sequence", "seq", "--no-infer"]);
+            let mut first: Option<(Vec<Vec<u8>>, serde_json::Value)> = None;
+            for (batch_size, memory, threads) in [("8192", "2GiB", "2"), ("700", "16MiB", "2"), ("300", "16MiB", "5")] {
+                let mut arguments = arguments.clone();
+                arguments.extend(["--memory", memory, "--threads", threads]);
+                let run = case.verify_with(&arguments, &[("GAPLESS_BATCH_SIZE", batch_size)]);
+                let tables: Vec<Vec<u8>> =
+                    TABLES.iter().map(|name| fs::read(run.report.join(format!("{name}.parquet"))).unwrap()).collect();
+                let mut stream = run.stream().clone();
+                let slices = stream["stages"].as_array().unwrap().iter().filter(|stage| stage["stage"] == "further series").count();
+                assert_eq!(slices > 0, memory == "16MiB", "{sides:?}, {memory}: {slices} further passes");
+                stream["stages"] = serde_json::Value::Null;
+                stream["elapsed_ms"] = serde_json::Value::Null;
+                stream["checks"].as_array_mut().unwrap().iter_mut().for_each(|check| check["duration_ms"] = serde_json::Value::Null);
+                match &first {
+                    None => first = Some((tables, stream)),
+                    Some((wanted, told)) => {
+                        for (name, value) in told.as_object().unwrap() {
+                            assert_eq!(stream[name], *value, "seed {seed}, {sides:?}: {memory}, {threads} threads: {name}");
+                        }
+                        for ((name, mine), wanted) in TABLES.iter().zip(&tables).zip(wanted) {
+                            assert!(mine == wanted, "seed {seed}, {sides:?}: {memory}, {threads} threads: {name} differs");
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn rows_that_cannot_be_spilled_are_a_clear_error() {
     let case = Case::new();

@@ -136,7 +136,7 @@ pub(super) fn is_loss(gap: &GapFact) -> bool {
 
 /// True for a window of which every row of the original came when it was complete. Whoever read it then found nothing.
 pub(super) fn came_late(window: &WindowFact) -> bool {
-    let [late, _] = window.lateness;
+    let late = window.lateness.as_ref().and_then(|late| late[Side::Original.index()]);
     late.is_some_and(|late| late.late > 0 && Some(late.late) == window.rows[Side::Original.index()])
 }
 

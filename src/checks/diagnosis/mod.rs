@@ -130,15 +130,15 @@ pub async fn diagnose(
     let mut names = SeriesNames::default();
     let mut by_key: Vec<(&Vec<u8>, usize)> = Vec::new();
     for side in &screened.sides {
-        for (key, series) in &side.series {
-            by_key.push((key, names.add(&series.label)));
+        for (key, label) in side.names() {
+            by_key.push((key, names.add(label)));
         }
     }
     let mut untold = Untold::default();
     for side in &screened.sides {
-        for series in side.series.values().filter(|series| !series.untold.is_empty()) {
-            let stretches = series.untold.iter().map(|(from, (last, rows))| (*from, *last, *rows)).collect();
-            untold.insert((names.add(&series.label), side.side), stretches);
+        for (label, times) in side.untold_times() {
+            let stretches = times.iter().map(|(from, (last, rows))| (*from, *last, *rows)).collect();
+            untold.insert((names.add(label), side.side), stretches);
         }
     }
     let mut lines = Lines::new(prepared, continuity, localised, &mut names)?;
