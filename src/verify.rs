@@ -167,9 +167,9 @@ impl Looked<'_> {
         step(&mut screened, "causes", diagnosis.incidents.len() as u64);
         if run.options.untrusted {
             // Under a secret seed a checksum means nothing outside this run, and showing it would help a forger.
-            facts.windows.iter_mut().for_each(|window| window.checksums = [None, None]);
+            facts.keep_checksums_secret();
         }
-        let windows_judged = facts.windows.iter().filter(|window| window.status != "empty").count() as u64;
+        let windows_judged = facts.windows_judged();
         let most = run.options.max_findings;
         let mut input = RelationInput { prepared, screened: &screened, continuity: &mut facts, manifests, accepts: &[], most };
         let relations = relations(&mut input).map_err(|e| Error::engine("staging the relations")(e.into()))?;
@@ -320,10 +320,12 @@ async fn passes(prepared: &Prepared, run: &Run<'_>, seed: &Seed, shower: &Shower
     let localised = localise(prepared, &mut screened, options, seed, shower, task.clone(), progress).await?;
     let clock = Clock::now();
     let mut judging = Judging::new(prepared, &screened, &localised)?;
-    if !options.only_compare {
-        judging.add(&mut screened);
-    }
     let mut rest = screened.rest().map(<[u8]>::to_vec);
+    match (options.only_compare, &rest) {
+        (true, _) => {}
+        (false, None) => judging.add(&mut screened),
+        (false, Some(_)) => judging.add_slice(&mut screened, options.untrusted)?,
+    }
     if rest.is_some() {
         screened.set_aside(None, options.diagnosis);
     }
@@ -331,17 +333,17 @@ async fn passes(prepared: &Prepared, run: &Run<'_>, seed: &Seed, shower: &Shower
         let mut slice = screen_further(&screened, &from, prepared, options, seed, shower, task.clone(), progress).await?;
         settle(prepared, &mut slice, options, seed, &task, progress).await?;
         if !options.only_compare {
-            judging.add(&mut slice);
+            judging.add_slice(&mut slice, options.untrusted)?;
         }
         rest = slice.rest().map(<[u8]>::to_vec);
         screened.set_aside(Some(slice), options.diagnosis);
     }
     let continuity = match options.only_compare {
-        true => Continuity { bounds: prepared.stream.bounds, ..Continuity::default() },
+        true => Continuity::unjudged(prepared.stream.bounds),
         false => judging.finish(&screened)?,
     };
     let elapsed_ms = u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let rows = continuity.windows.len() as u64;
+    let rows = continuity.windows_judged();
     screened.stages.push(StageRecord { name: "continuity".into(), side: None, rows, bytes: 0, elapsed_ms });
     Ok(Found { screened, localised, continuity })
 }

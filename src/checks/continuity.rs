@@ -12,10 +12,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use arrow::error::ArrowError;
+use arrow::record_batch::RecordBatch;
+
 use super::clock::Fall;
 use super::digests::digest_of_rows;
 use super::expectation::{Due, Judged, LowWindow, Piece, SeriesProfile, Silence, low_windows};
 use super::extra::Lateness;
+use super::relations;
 use super::screen::{Screened, SeriesScreen};
 use super::seams::{EdgeFact, OutageFact, SHARED, SeenKeys, Shared, edges, open_outage};
 use super::settle::Localised;
@@ -23,7 +27,7 @@ use crate::domain::{
     Bounds, Checksum, Duration, Instant, Intervals, Mode, SequenceCoverage, SequenceSpan, Side, Step, TimeCoverage, Unlearned, Window,
     Windowing,
 };
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::job::{Expect, SequenceKind, Stream};
 use crate::staging::Prepared;
 
@@ -170,6 +174,58 @@ pub struct Continuity {
     pub digests: Vec<(Side, String)>,
     /// The bounds that were judged, over all series.
     pub bounds: Bounds,
+    /// The windows and spans that are relations already: of many series there may be millions.
+    pub(super) tables: Tables,
+}
+
+/// Parts of relations.
+#[derive(Debug, Default)]
+pub(super) struct Tables {
+    pub(super) windows: Vec<RecordBatch>,
+    pub(super) spans: Vec<RecordBatch>,
+    /// Of these windows, those that have rows or should.
+    judged: u64,
+    /// And those of which all rows came late.
+    late: Vec<WindowFact>,
+}
+
+impl Continuity {
+    /// Nothing but the bounds.
+    pub fn unjudged(bounds: Bounds) -> Self {
+        Self { bounds, ..Self::default() }
+    }
+
+    /// How many windows have rows or should.
+    pub fn windows_judged(&self) -> u64 {
+        self.tables.judged + self.windows.iter().filter(|window| window.status != "empty").count() as u64
+    }
+
+    /// The windows of which every row of the original came when they were complete: whoever read them then found nothing.
+    pub(super) fn late_windows(&self) -> impl Iterator<Item = &WindowFact> {
+        self.tables.late.iter().chain(self.windows.iter().filter(|window| came_late(window)))
+    }
+
+    /// Leaves the checksums out of the report: under a secret seed they mean nothing outside the run, and showing them would help a forger.
+    pub fn keep_checksums_secret(&mut self) {
+        self.windows.iter_mut().for_each(|window| window.checksums = [None, None]);
+    }
+
+    /// Makes relations of the windows and spans so far.
+    ///
+    /// # Errors
+    /// Arrow could not build one.
+    pub(super) fn tabulate(&mut self) -> std::result::Result<(), ArrowError> {
+        self.tables.judged = self.windows_judged();
+        self.tables.windows.push(relations::windows(&self.windows)?);
+        self.tables.late.extend(std::mem::take(&mut self.windows).into_iter().filter(came_late));
+        self.tables.spans.push(relations::spans(&std::mem::take(&mut self.spans))?);
+        Ok(())
+    }
+}
+
+fn came_late(window: &WindowFact) -> bool {
+    let late = window.lateness.as_ref().and_then(|late| late[Side::Original.index()]);
+    late.is_some_and(|late| late.late > 0 && Some(late.late) == window.rows[Side::Original.index()])
 }
 
 /// A stretch that one side covers: first and last row, and the half-open range that counts as covered.
@@ -244,7 +300,19 @@ impl<'a> Judging<'a> {
         })
     }
 
-    /// Judges the series of a slice, or all of them.
+    /// Judges the series of a slice of several. Under a secret seed checksums are not kept.
+    ///
+    /// # Errors
+    /// Arrow could not build a relation.
+    pub fn add_slice(&mut self, slice: &mut Screened, secret: bool) -> Result<()> {
+        self.add(slice);
+        if secret {
+            self.facts.keep_checksums_secret();
+        }
+        self.facts.tabulate().map_err(|e| Error::engine("staging the relations")(e.into()))
+    }
+
+    /// Judges all series.
     pub fn add(&mut self, screened: &mut Screened) {
         let keys: BTreeSet<Vec<u8>> = screened.sides.iter().flat_map(|side| side.series.keys().cloned()).collect();
         for key in &keys {

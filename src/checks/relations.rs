@@ -1,9 +1,10 @@
 //! The small canonical relations that the checks read. Their columns are described in `queries/AUTHORING.md`.
 
+use arrow::compute::concat_batches;
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 
-use super::continuity::{Continuity, Range};
+use super::continuity::{Continuity, Range, SpanFact, WindowFact};
 use super::extra::Lateness;
 use super::manifest::ManifestFact;
 use super::rules::rules_of;
@@ -54,10 +55,9 @@ fn kind_of(range: Range) -> &'static str {
 /// # Errors
 /// Arrow could not build one.
 pub fn relations(input: &mut RelationInput<'_>) -> Result<Vec<(&'static str, RecordBatch)>, ArrowError> {
-    let windows = windows(input)?;
-    input.continuity.windows = Vec::new();
-    let spans = spans(input.continuity)?;
-    input.continuity.spans = Vec::new();
+    input.continuity.tabulate()?;
+    let windows = whole(std::mem::take(&mut input.continuity.tables.windows))?;
+    let spans = whole(std::mem::take(&mut input.continuity.tables.spans))?;
     let input = &*input;
     Ok(vec![
         ("stream", stream(input)?),
@@ -78,6 +78,15 @@ pub fn relations(input: &mut RelationInput<'_>) -> Result<Vec<(&'static str, Rec
         ("files", files(input.manifests)?),
         ("accepts", accepts(input.accepts)?),
     ])
+}
+
+/// The parts of a relation, of which there is one at least, under one another.
+fn whole(mut parts: Vec<RecordBatch>) -> Result<RecordBatch, ArrowError> {
+    match (parts.len(), parts.first().map(RecordBatch::schema)) {
+        (1, _) => Ok(parts.remove(0)),
+        (_, Some(schema)) => concat_batches(&schema, &parts),
+        (_, None) => Err(ArrowError::InvalidArgumentError("a relation without parts".to_string())),
+    }
 }
 
 fn stream(input: &RelationInput<'_>) -> Result<RecordBatch, ArrowError> {
@@ -144,12 +153,12 @@ fn series_facts(input: &RelationInput<'_>) -> Result<RecordBatch, ArrowError> {
     ])
 }
 
-fn windows(input: &RelationInput<'_>) -> Result<RecordBatch, ArrowError> {
-    let of = input.continuity.windows.iter();
-    let late = |side: usize| input.continuity.windows.iter().map(move |fact| fact.lateness.as_ref().and_then(|late| late[side]));
-    let checksum = |side: usize| input.continuity.windows.iter().map(move |fact| fact.checksums[side].map(Checksum::to_hex));
-    let digest =
-        |side: usize| input.continuity.windows.iter().map(move |fact| fact.digests.as_ref().and_then(|digests| digests[side].as_ref()));
+/// The relation of some windows.
+pub(super) fn windows(facts: &[WindowFact]) -> Result<RecordBatch, ArrowError> {
+    let of = facts.iter();
+    let late = |side: usize| facts.iter().map(move |fact| fact.lateness.as_ref().and_then(|late| late[side]));
+    let checksum = |side: usize| facts.iter().map(move |fact| fact.checksums[side].map(Checksum::to_hex));
+    let digest = |side: usize| facts.iter().map(move |fact| fact.digests.as_ref().and_then(|digests| digests[side].as_ref()));
     let longest =
         |late: Option<Lateness>| late.and_then(|late| late.longest).and_then(|nanos| i64::try_from(nanos.div_euclid(1_000_000)).ok());
     batch(vec![
@@ -170,8 +179,9 @@ fn windows(input: &RelationInput<'_>) -> Result<RecordBatch, ArrowError> {
     ])
 }
 
-fn spans(continuity: &Continuity) -> Result<RecordBatch, ArrowError> {
-    let of = continuity.spans.iter();
+/// The relation of some spans.
+pub(super) fn spans(facts: &[SpanFact]) -> Result<RecordBatch, ArrowError> {
+    let of = facts.iter();
     batch(vec![
         ("series", text(of.clone().map(|fact| Some(&fact.series)))),
         ("side", text(of.clone().map(|fact| Some(fact.whose.as_str())))),

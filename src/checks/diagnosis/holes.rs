@@ -16,7 +16,7 @@ use super::shift::Shift;
 use super::thinning::{Lost, longest_run, stretches};
 use super::truncation::truncated;
 use super::words::{counted, grouped, percent};
-use crate::checks::continuity::{Continuity, GapFact, Range, Whose, WindowFact};
+use crate::checks::continuity::{Continuity, GapFact, Range, Whose};
 use crate::checks::differences::Difference;
 use crate::checks::settle::Localised;
 use crate::domain::{Mode, Side};
@@ -134,12 +134,6 @@ pub(super) fn is_loss(gap: &GapFact) -> bool {
     matches!(gap.status, "open" | "filled" | "partly_filled")
 }
 
-/// True for a window of which every row of the original came when it was complete. Whoever read it then found nothing.
-pub(super) fn came_late(window: &WindowFact) -> bool {
-    let late = window.lateness.as_ref().and_then(|late| late[Side::Original.index()]);
-    late.is_some_and(|late| late.late > 0 && Some(late.late) == window.rows[Side::Original.index()])
-}
-
 /// Classes of differences of which not all are listed.
 fn cut_classes(localised: &Localised) -> std::collections::BTreeSet<&'static str> {
     let listed = localised.differences.listed();
@@ -232,7 +226,7 @@ impl Lines {
             });
         }
         // When a row of the backfill came says little: it was collected again. What it puts into a gap of the original says when.
-        for fact in facts.windows.iter().filter(|fact| came_late(fact)) {
+        for fact in facts.late_windows() {
             let (Some(window), Some(rows)) = (fact.window, fact.rows[Side::Original.index()]) else { continue };
             let (from, until) = (window.start.0, window.end.0);
             tracks.entry((Family::Late, Whose::One(Side::Original), names.add(&fact.series))).or_default().push(Element {

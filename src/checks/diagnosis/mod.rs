@@ -33,7 +33,7 @@ use datafusion::execution::TaskContext;
 
 use self::alteration::Altered;
 use self::evidence::{Questions, Wrong, gather};
-use self::holes::{Lines, SeriesNames, Untold, came_late, holes, is_loss};
+use self::holes::{Lines, SeriesNames, Untold, holes, is_loss};
 use self::lateness::LateRule;
 use super::continuity::Continuity;
 use super::differences::Difference;
@@ -123,7 +123,7 @@ pub async fn diagnose(
         let grace = prepared.stream.continuity.grace.map_or(0, Duration::nanos);
         LateRule { place, windowing, grace }
     });
-    let came_late = late.is_some() && continuity.windows.iter().any(came_late);
+    let came_late = late.is_some() && continuity.late_windows().next().is_some();
     if !continuity.gaps.iter().any(is_loss) && localised.differences.is_empty() && !repeats && !came_late {
         return Ok(Diagnosis::default());
     }
