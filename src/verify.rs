@@ -173,12 +173,13 @@ impl Looked<'_> {
         let most = run.options.max_findings;
         let mut input = RelationInput { prepared, screened: &screened, continuity: &mut facts, manifests, accepts: &[], most };
         let relations = relations(&mut input).map_err(|e| Error::engine("staging the relations")(e.into()))?;
-        let table = |name: &str| relations.iter().find(|(known, _)| *known == name).map(|(_, batch)| batch.clone());
+        let table = |name: &str| relations.iter().find(|(known, _)| *known == name).map(|(_, parts)| parts.clone());
+        let small = |name: &str| table(name).and_then(|parts| parts.into_iter().next());
         let missing =
             || Error::engine("staging the relations")(datafusion::error::DataFusionError::Internal("a relation is missing".to_string()));
         let (windows, spans, gaps) =
-            (table("windows").ok_or_else(missing)?, table("spans").ok_or_else(missing)?, table("gaps").ok_or_else(missing)?);
-        let seams = table("edges").ok_or_else(missing)?;
+            (table("windows").ok_or_else(missing)?, table("spans").ok_or_else(missing)?, small("gaps").ok_or_else(missing)?);
+        let seams = small("edges").ok_or_else(missing)?;
         let why_not =
             |check: &str| match run.options.only_compare && catalogue::all().iter().any(|c| c.id == check && c.family == "continuity") {
                 true => Some("only the comparison was asked for (--only-compare)".to_string()),
@@ -718,7 +719,7 @@ async fn housekeeping(job: &Job, streams: &mut [Judged], uses: &[AcceptUse], opt
         let relation = checks::accepts_relation(&mine).map_err(|e| Error::engine("staging the relations")(e.into()))?;
         let run = CheckRun {
             stream: &record.name,
-            relations: vec![("accepts", relation)],
+            relations: vec![("accepts", vec![relation])],
             differences: None,
             rules: Vec::new(),
             severities: &job.severities,

@@ -49,7 +49,7 @@ impl Outcome {
 #[expect(missing_docs, reason = "the names say it")]
 pub struct CheckRun<'a> {
     pub stream: &'a str,
-    pub relations: Vec<(&'static str, RecordBatch)>,
+    pub relations: Vec<(&'static str, Vec<RecordBatch>)>,
     /// What the exact look settled; without it there is no relation `differences`.
     pub differences: Option<Arc<Differences>>,
     /// The rules of the stream, each with its weight: what the check `rule` finds is reported under their names.
@@ -69,8 +69,9 @@ pub struct CheckRun<'a> {
 pub async fn run_checks(checks: &[Check], mut run: CheckRun<'_>, judged: impl Fn(&str) -> Option<String>) -> Result<Vec<Outcome>> {
     // One sort above a UNION: those of its branches would share what a LIMIT has seen so far, though each leaves out what is constant in it.
     let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(1).with_repartition_sorts(false));
-    for (name, batch) in std::mem::take(&mut run.relations) {
-        let table = MemTable::try_new(batch.schema(), vec![vec![batch]]).map_err(Error::engine(format!("staging {name}")))?;
+    for (name, parts) in std::mem::take(&mut run.relations) {
+        let schema = parts.first().map_or_else(|| Arc::new(arrow::datatypes::Schema::empty()), RecordBatch::schema);
+        let table = MemTable::try_new(schema, vec![parts]).map_err(Error::engine(format!("staging {name}")))?;
         context.register_table(name, Arc::new(table)).map_err(Error::engine(format!("staging {name}")))?;
     }
     if let Some(differences) = run.differences.take() {

@@ -79,8 +79,8 @@ pub struct StreamRecord {
     pub cut: Vec<String>,
     pub assumed: Vec<String>,
     pub checksum: String,
-    pub windows: RecordBatch,
-    pub spans: RecordBatch,
+    pub windows: Vec<RecordBatch>,
+    pub spans: Vec<RecordBatch>,
     pub gaps: RecordBatch,
     /// The edges at which a fill's backfill meets live data.
     pub seams: RecordBatch,

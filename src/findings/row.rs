@@ -17,6 +17,11 @@ pub struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
+    /// The rows of a batch.
+    pub fn all(batch: &'a RecordBatch) -> impl Iterator<Item = Self> {
+        (0..batch.num_rows()).map(move |row| Self { batch, row })
+    }
+
     fn column(&self, name: &str) -> Option<&'a Arc<dyn Array>> {
         self.batch.column_by_name(name).filter(|column| column.is_valid(self.row))
     }

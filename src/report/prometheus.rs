@@ -190,7 +190,7 @@ fn coverage(stream: &StreamRecord) -> Vec<(String, f64)> {
     let mut covered: BTreeMap<String, i128> = BTreeMap::new();
     let mut open: BTreeMap<String, i128> = BTreeMap::new();
     let mut sides: BTreeSet<String> = BTreeSet::new();
-    for (table, is_gap) in [(&stream.spans, false), (&stream.gaps, true)] {
+    for (table, is_gap) in stream.spans.iter().map(|spans| (spans, false)).chain([(&stream.gaps, true)]) {
         let (Some(of), Some(from), Some(until)) = (
             table.column_by_name("side").and_then(|c| c.as_string_opt::<i32>()),
             table.column_by_name("from_time").and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>()),

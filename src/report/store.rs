@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use arrow::compute::BatchCoalescer;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use parquet::arrow::ArrowWriter;
@@ -88,9 +89,10 @@ pub fn store(directory: &Path, run: &RunRecord) -> Result<StoredRun> {
     // The name starts with a dot: what is not finished is not a run.
     let staged = tempfile::Builder::new().prefix(".unfinished-").tempdir_in(directory).map_err(|e| failed(directory, e.to_string()))?;
     let stored = StoredRun { directory: directory.to_path_buf(), run: target.clone() };
-    for (name, batch) in tables(run).map_err(|e| failed(directory, e.to_string()))? {
+    for (name, parts) in tables(run).map_err(|e| failed(directory, e.to_string()))? {
         let path = staged.path().join(format!("{name}.parquet"));
-        write_parquet(&path, &batch.schema(), std::iter::once(Ok(batch))).map_err(|problem| failed(&path, problem))?;
+        let Some(schema) = parts.first().map(RecordBatch::schema) else { continue };
+        write_parquet(&path, &schema, evenly(&schema, parts)).map_err(|problem| failed(&path, problem))?;
     }
     // These two may be long, so that they go by batch by batch.
     let lists = run.streams.iter().map(|stream| &stream.findings);
@@ -136,6 +138,38 @@ fn each(batches: Result<BatchIter<'_>>) -> BatchIter<'_> {
 
 /// Rows of a group: few enough that a group is written from little memory, and that a reader can pass over what it does not want.
 const ROWS_A_GROUP: usize = 1 << 17;
+
+/// Rows of a table that are handed on at a time.
+const ROWS_AT_A_TIME: usize = 1 << 13;
+
+/// The rows of a table in batches of one length, so that the bytes of its file do not tell in which parts it came.
+fn evenly(schema: &SchemaRef, parts: Vec<RecordBatch>) -> impl Iterator<Item = Result<RecordBatch>> {
+    let mut coalescer = BatchCoalescer::new(schema.clone(), ROWS_AT_A_TIME);
+    let mut parts = parts.into_iter();
+    let mut finished = false;
+    let wrong = |e: arrow::error::ArrowError| Error::engine("writing a table")(e.into());
+    std::iter::from_fn(move || {
+        loop {
+            if let Some(batch) = coalescer.next_completed_batch() {
+                return Some(Ok(batch));
+            }
+            match parts.next() {
+                Some(part) => {
+                    if let Err(e) = coalescer.push_batch(part) {
+                        return Some(Err(wrong(e)));
+                    }
+                }
+                None if finished => return None,
+                None => {
+                    finished = true;
+                    if let Err(e) = coalescer.finish_buffered_batch() {
+                        return Some(Err(wrong(e)));
+                    }
+                }
+            }
+        }
+    })
+}
 
 fn write_parquet(path: &Path, schema: &SchemaRef, batches: impl Iterator<Item = Result<RecordBatch>>) -> Result<(), String> {
     let properties = WriterProperties::builder()

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, StringArray};
-use arrow::compute::concat_batches;
 use arrow::datatypes::{Field, Schema};
 use arrow::error::ArrowError;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
@@ -12,21 +11,21 @@ use crate::domain::Side;
 use crate::findings::columns::{batch, count, double, end, small, start, text};
 use crate::findings::{RunRecord, StreamRecord, diagnoses_batch, incidents_batch};
 
-/// The small tables of a run, by name: all but `findings` and `finding_counts`.
+/// The small tables of a run, by name, each in one batch or more: all but `findings` and `finding_counts`.
 ///
 /// # Errors
 /// Arrow could not build one.
-pub fn tables(run: &RunRecord) -> Result<Vec<(&'static str, RecordBatch)>, ArrowError> {
+pub fn tables(run: &RunRecord) -> Result<Vec<(&'static str, Vec<RecordBatch>)>, ArrowError> {
     Ok(vec![
-        ("runs", runs(run)?),
-        ("streams", streams(run)?),
-        ("checks", checks(run)?),
+        ("runs", vec![runs(run)?]),
+        ("streams", vec![streams(run)?]),
+        ("checks", vec![checks(run)?]),
         ("windows", by_stream(run, |stream| Ok(stream.windows.clone()), &[])?),
         ("spans", by_stream(run, |stream| Ok(stream.spans.clone()), &[])?),
-        ("gaps", by_stream(run, |stream| Ok(stream.gaps.clone()), &["judged"])?),
-        ("seams", by_stream(run, |stream| Ok(stream.seams.clone()), &[])?),
-        ("incidents", by_stream(run, |stream| incidents_batch(&stream.incidents), &[])?),
-        ("diagnoses", by_stream(run, |stream| diagnoses_batch(&stream.diagnoses), &[])?),
+        ("gaps", by_stream(run, |stream| Ok(vec![stream.gaps.clone()]), &["judged"])?),
+        ("seams", by_stream(run, |stream| Ok(vec![stream.seams.clone()]), &[])?),
+        ("incidents", by_stream(run, |stream| Ok(vec![incidents_batch(&stream.incidents)?]), &[])?),
+        ("diagnoses", by_stream(run, |stream| Ok(vec![diagnoses_batch(&stream.diagnoses)?]), &[])?),
     ])
 }
 
@@ -100,10 +99,14 @@ fn checks(run: &RunRecord) -> Result<RecordBatch, ArrowError> {
 }
 
 /// The batches of all streams under one another, with the stream in front and inner columns left out.
-fn by_stream(run: &RunRecord, of: fn(&StreamRecord) -> Result<RecordBatch, ArrowError>, inner: &[&str]) -> Result<RecordBatch, ArrowError> {
+fn by_stream(
+    run: &RunRecord,
+    of: fn(&StreamRecord) -> Result<Vec<RecordBatch>, ArrowError>,
+    inner: &[&str],
+) -> Result<Vec<RecordBatch>, ArrowError> {
     let mut batches = Vec::new();
-    for stream in &run.streams {
-        let own = of(stream)?;
+    for (stream, own) in run.streams.iter().flat_map(|stream| each(of(stream)).map(move |own| (stream, own))) {
+        let own = own?;
         let names: ArrayRef = Arc::new(StringArray::from(vec![stream.name.as_str(); own.num_rows()]));
         let mut fields = vec![Arc::new(Field::new("stream", names.data_type().clone(), true))];
         let mut columns = vec![names];
@@ -116,8 +119,17 @@ fn by_stream(run: &RunRecord, of: fn(&StreamRecord) -> Result<RecordBatch, Arrow
         let options = RecordBatchOptions::new().with_row_count(Some(own.num_rows()));
         batches.push(RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)?);
     }
-    match batches.first() {
-        Some(first) => concat_batches(&first.schema(), &batches),
-        None => Ok(RecordBatch::new_empty(Arc::new(Schema::empty()))),
+    if batches.is_empty() {
+        batches.push(RecordBatch::new_empty(Arc::new(Schema::empty())));
     }
+    Ok(batches)
+}
+
+/// The parts of a table, or why there are none.
+fn each(parts: Result<Vec<RecordBatch>, ArrowError>) -> impl Iterator<Item = Result<RecordBatch, ArrowError>> {
+    let (parts, wrong) = match parts {
+        Ok(parts) => (parts, None),
+        Err(wrong) => (Vec::new(), Some(Err(wrong))),
+    };
+    parts.into_iter().map(Ok).chain(wrong)
 }

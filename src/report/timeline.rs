@@ -34,9 +34,9 @@ struct Extent<'a> {
 
 /// The time spans and open gaps of a stream. There may be millions, so they stay in their tables.
 fn extents(stream: &StreamRecord) -> impl Iterator<Item = Extent<'_>> {
-    [(&stream.spans, false), (&stream.gaps, true)].into_iter().flat_map(move |(batch, is_gap)| {
-        (0..batch.num_rows()).filter_map(move |row| {
-            let cells = Row { batch, row };
+    let tables = stream.spans.iter().map(|spans| (spans, false)).chain([(&stream.gaps, true)]);
+    tables.flat_map(move |(batch, is_gap)| {
+        Row::all(batch).filter_map(move |cells| {
             let (from, until, whose) = (cells.time("from_time")?.0, cells.time("until_time")?.0, cells.text("side")?);
             // In a fill the original's own gaps are kept, but nobody judges them.
             let excused = is_gap && (cells.text("status") != Some("open") || stream.mode == Mode::Fill && whose != "recovered");

@@ -101,8 +101,7 @@ fn lines(stream: &StreamRecord, is_time: bool) -> Option<(Axis, BTreeMap<String,
         false => row.sequence("from_sequence").zip(row.sequence("until_sequence")),
     };
     let (mut low, mut high) = (i128::MAX, i128::MIN);
-    for at in 0..stream.spans.num_rows() {
-        let row = Row { batch: &stream.spans, row: at };
+    for row in stream.spans.iter().flat_map(Row::all) {
         let (Some((from, until)), Some(side)) = (ends(&row), row.text("side")) else { continue };
         let lane = match side {
             "original" => 0,
