@@ -332,7 +332,7 @@ pub(super) fn table_named(name: &str) -> Option<&'static Table> {
 }
 
 /// The schema of SQL in which the report's tables live. It opens a table when a statement names it, so that a file that cannot be read
-/// stands in the way of its own table only.
+/// stands in the way of the rows of its own table only.
 #[derive(Debug)]
 pub(super) struct ReportSchema {
     runs: Vec<Run>,
@@ -354,8 +354,10 @@ impl SchemaProvider for ReportSchema {
         let Some(table) = table_named(name) else {
             return Ok(None);
         };
-        let opened = ReportTable::open(table, &self.runs).map_err(|error| DataFusionError::External(Box::new(error)))?;
-        Ok(Some(Arc::new(opened)))
+        Ok(Some(match ReportTable::open(table, &self.runs) {
+            Ok(opened) => Arc::new(opened),
+            Err(unreadable) => Arc::new(unreadable),
+        }))
     }
 
     /// Known without a look at the files, so that one which cannot be read does not keep the others from being listed.
@@ -380,7 +382,7 @@ struct ReportTable {
 
 impl ReportTable {
     /// Reads the footer of each run's file, and no rows.
-    fn open(table: &'static Table, runs: &[Run]) -> Result<Self, ConsoleError> {
+    fn open(table: &'static Table, runs: &[Run]) -> Result<Self, Unreadable> {
         let mut fields: Vec<FieldRef> = table.file_schema().fields().iter().cloned().collect();
         let mut files = Vec::new();
         for run in runs {
@@ -388,8 +390,8 @@ impl ReportTable {
             if !path.exists() {
                 if table.name == "finding_counts" && run.directory.join("findings.parquet").exists() {
                     // An answer without them would be one that nothing was found.
-                    return Err(ConsoleError::ReadTable {
-                        table: table.name,
+                    return Err(Unreadable {
+                        table,
                         run: run.id.clone(),
                         path,
                         reason: "the run has findings and no counts of them: it was written by an older gapless".to_owned(),
@@ -402,7 +404,7 @@ impl ReportTable {
                 // Removed since the runs were listed: the run is gone as a whole.
                 Err(_) if !run.directory.join("run.json").exists() => continue,
                 Err(reason) => {
-                    return Err(ConsoleError::ReadTable { table: table.name, run: run.id.clone(), path: PathBuf::from(&path), reason });
+                    return Err(Unreadable { table, run: run.id.clone(), path, reason });
                 }
             };
             for field in file_schema.fields() {
@@ -413,14 +415,52 @@ impl ReportTable {
             }
             files.push(file);
         }
-        let run_field: FieldRef = Arc::new(Field::new("run", DataType::Utf8, false));
-        let mut shown = vec![Arc::clone(&run_field)];
-        shown.extend(fields.iter().cloned());
         Ok(Self {
-            schema: Arc::new(Schema::new(shown)),
-            read_schema: TableSchema::builder(Arc::new(Schema::new(fields))).with_table_partition_cols(vec![run_field]).build(),
+            schema: shown_schema(fields.iter().cloned()),
+            read_schema: TableSchema::builder(Arc::new(Schema::new(fields))).with_table_partition_cols(vec![run_field()]).build(),
             files,
         })
+    }
+}
+
+fn run_field() -> FieldRef {
+    Arc::new(Field::new("run", DataType::Utf8, false))
+}
+
+/// The columns as SQL shows them: `run` first.
+fn shown_schema(fields: impl Iterator<Item = FieldRef>) -> SchemaRef {
+    Arc::new(Schema::new([run_field()].into_iter().chain(fields).collect::<Vec<_>>()))
+}
+
+/// A table of which a file cannot be read: its columns are known and listed with those of the others, its rows are an error.
+#[derive(Debug)]
+struct Unreadable {
+    table: &'static Table,
+    run: String,
+    path: PathBuf,
+    reason: String,
+}
+
+#[async_trait]
+impl TableProvider for Unreadable {
+    fn schema(&self) -> SchemaRef {
+        shown_schema(self.table.file_schema().fields().iter().cloned())
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    async fn scan(
+        &self,
+        _state: &dyn Session,
+        _projection: Option<&Vec<usize>>,
+        _filters: &[Expr],
+        _limit: Option<usize>,
+    ) -> EngineResult<Arc<dyn ExecutionPlan>> {
+        let Self { table, run, path, reason } = self;
+        let error = ConsoleError::ReadTable { table: table.name, run: run.clone(), path: path.clone(), reason: reason.clone() };
+        Err(DataFusionError::External(Box::new(error)))
     }
 }
 

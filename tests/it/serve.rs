@@ -197,6 +197,116 @@ fn the_ready_made_queries_are_views_that_answer_as_the_console_does() {
     assert_eq!(code, "42P01", "{words}");
 }
 
+/// What docs/serve.md shows: the server over TLS with its openssl command and its password, the statements typed into psql, the panel of Grafana
+/// as its plugin sends it, and the notebook. Only addresses, ports and folders are the test's own.
+#[test]
+fn the_page_of_the_server_shows_what_works() {
+    let page = fs::read_to_string(super::outside::repository().join("docs/serve.md")).expect("the page");
+    let folder = tempfile::tempdir().expect("a directory");
+    let flights = super::outside::repository().join("fixtures/flights-outage/gapless.toml");
+    let verified = Command::new(env!("CARGO_BIN_EXE_gapless"))
+        .current_dir(folder.path())
+        .args(["verify", "--quiet", "--job"])
+        .arg(&flights)
+        .status()
+        .expect("gapless runs");
+    assert_eq!(verified.code(), Some(1));
+    let report = folder.path().join("gapless-report");
+    // The lines that are indented are commands; one that ends with a backslash goes on.
+    let typed = page.replace("\\\n", " ");
+    let lines = |start: &str| -> Vec<String> {
+        typed.lines().filter_map(|line| line.strip_prefix("    ")).filter(|line| line.starts_with(start)).map(str::to_owned).collect()
+    };
+
+    // Encrypted, with the certificate of the page.
+    let openssl = lines("openssl");
+    assert_eq!(openssl.len(), 1);
+    let made = Command::new("bash").current_dir(folder.path()).args(["-c", &openssl[0]]).output().expect("bash runs");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    fs::write(folder.path().join("secret"), "a password\n").expect("a file");
+    let serve: Vec<String> = lines("gapless serve");
+    let [plain, encrypted] = &serve[..] else { panic!("{serve:?}") };
+    assert_eq!(plain, "gapless serve --report gapless-report");
+    let words: Vec<String> = encrypted.split_whitespace().skip(2).map(|word| word.replace("0.0.0.0:5433", "0.0.0.0:0")).collect();
+    let words: Vec<String> = words
+        .iter()
+        .map(|word| if folder.path().join(word).is_file() { folder.path().join(word).display().to_string() } else { word.clone() })
+        .collect();
+    let server = Server::start_with(&report, &words.iter().map(String::as_str).collect::<Vec<_>>(), &[]);
+    let psql_lines = lines("psql \"host=reports.example.com");
+    let connection = psql_lines[0].split('"').nth(1).expect("a connection");
+    let connection = format!("{} hostaddr=127.0.0.1", connection.replace("port=5433", &format!("port={}", server.port())));
+    let asked = |password: &str| {
+        Command::new(psql())
+            .current_dir(folder.path())
+            .args(["-X", "-A", "-t", "-d", &connection, "-c", "SELECT count(*) FROM runs"])
+            .env("PGPASSWORD", password)
+            .output()
+            .expect("psql runs")
+    };
+    assert_eq!(String::from_utf8_lossy(&asked("a password").stdout), "1\n", "{}", String::from_utf8_lossy(&asked("a password").stderr));
+    assert!(!asked("another").status.success());
+    drop(server);
+
+    // What is typed at psql's prompt.
+    let server = Server::start(&report);
+    let statements = lines("gapless=> ");
+    assert_eq!(statements.len(), 3);
+    let answers: Vec<String> = statements.iter().map(|line| server.says(line.strip_prefix("gapless=> ").expect("a prompt"))).collect();
+    assert!(answers[0].contains("queries|collect_again|view|") && answers[1].contains("departures|"), "{answers:?}");
+    assert!(answers[2].contains("|duplicate_key|50\n") && answers[2].contains("|value_mismatch|4\n"), "{}", answers[2]);
+    let blocks = |language: &str| -> Vec<String> {
+        page.split(&format!("```{language}\n")).skip(1).filter_map(|rest| rest.split("```").next()).map(str::to_owned).collect()
+    };
+    // Grafana's macros, as its plugin for PostgreSQL writes them.
+    let [panel] = &blocks("sql")[..] else { panic!("one panel") };
+    let panel = panel.replace("$__timeFrom()", "'2020-01-01T00:00:00Z'").replace("$__timeTo()", "'2100-01-01T00:00:00Z'");
+    assert!(server.says(&panel).contains("|duplicate_key|50\n"));
+    assert!(server.says("SELECT * FROM queries.open_gaps").contains("LGA"));
+    let [notebook] = &blocks("python")[..] else { panic!("one notebook") };
+    let notebook = notebook.replace("port=5433", &format!("port={}", server.port()));
+    let output = Command::new(super::outside::python()).args(["-c", &(notebook + "\nprint(len(answer), answer.findings.sum())")]).output();
+    let output = output.expect("python runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let all: i64 = server.says("SELECT count(*) FROM findings WHERE NOT accepted").trim().parse().expect("a number");
+    let kinds: i64 = server
+        .says("SELECT count(*) FROM (SELECT DISTINCT \"check\", severity FROM findings WHERE NOT accepted)")
+        .trim()
+        .parse()
+        .expect("a number");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{kinds} {all}\n"));
+}
+
+/// What psql shows of the fixture, pinned: the tables, the columns of one, and answers of every type.
+#[test]
+fn the_wire_is_pinned() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let flights = super::outside::repository().join("fixtures/flights-outage/gapless.toml");
+    let verified = Command::new(env!("CARGO_BIN_EXE_gapless"))
+        .current_dir(folder.path())
+        .args(["verify", "--quiet", "--job"])
+        .arg(&flights)
+        .status()
+        .expect("gapless runs");
+    assert_eq!(verified.code(), Some(1));
+    let server = Server::start(&folder.path().join("gapless-report"));
+    let shown = |statement: &str| {
+        let output = server.client(&["-c", statement], &[]);
+        assert!(output.status.success(), "{statement}\n{}", String::from_utf8_lossy(&output.stderr));
+        format!("gapless=> {statement}\n{}", String::from_utf8(output.stdout).expect("UTF-8"))
+    };
+    let statements = [
+        "\\dt",
+        "\\dv queries.*",
+        "\\d gaps",
+        "SELECT * FROM queries.collect_again",
+        "SELECT \"check\", severity, accepted, rows, from_time, from_sequence, key FROM findings ORDER BY \"check\", key, from_sequence LIMIT 12",
+        "SELECT share, lift, p_bound FROM diagnoses ORDER BY 1, 2, 3 LIMIT 3",
+    ];
+    // Versions of psql draw the same rows; only what is before the first statement differs.
+    insta::assert_snapshot!("wire_psql", statements.map(shown).join("\n"));
+}
+
 #[test]
 fn runs_come_and_go_without_a_restart() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -217,6 +327,9 @@ fn runs_come_and_go_without_a_restart() {
     assert_eq!(code, "58030", "{words}");
     assert!(words.contains("`gaps` of run `b`"), "{words}");
     assert!(server.says("\\d gaps").contains("from_time|"));
+    let columns = "SELECT count(*) FROM information_schema.columns WHERE table_schema = 'report' AND table_name = ";
+    assert_eq!(server.says(&format!("{columns}'gaps'")), "12\n");
+    assert_eq!(server.says(&format!("{columns}'findings'")), "23\n");
     fs::remove_dir_all(directory.path()).expect("removed");
     let (code, words) = server.refuses("SELECT * FROM runs");
     assert_eq!(code, "58030", "{words}");

@@ -973,6 +973,58 @@ fn the_shell_on_a_terminal() {
     assert!(history.contains("@worst_windows --stream orders"), "{history}");
 }
 
+/// Statements that are typed ahead or pasted are all answered, in order: while the shell waits, while it answers, before it has started, and in the way in
+/// which terminals bracket what is pasted.
+#[test]
+fn the_shell_loses_nothing_that_is_typed_ahead() {
+    let report = Report::new();
+    let home = tempfile::tempdir().expect("a directory");
+    let long: String = (0..20).map(|n| format!("SELECT {n} AS n, repeat('x', 30) AS filler, 'row {n} of it' AS words;\r")).collect();
+    let before = "SELECT 'be' || 'fore' AS a;\rSELECT 'too' || ' soon' AS b;\r";
+    let steps = [
+        // Typed before the program has said anything.
+        (before, "too soon"),
+        ("SELECT 'o' || 'ne' AS a;\rSELECT 't' || 'wo' AS b;\r@streams\rSELECT 'th' || 'ree'\r AS c;\r", "three"),
+        (long.as_str(), "row 19 of it │"),
+        ("\u{1b}[200~SELECT 'fo' || 'ur' AS a;\rSELECT 'fi' || 've' AS b;\r\u{1b}[201~", "'fi' || 've' AS b;"),
+        ("\r", "five"),
+        ("\\q\r", ""),
+    ];
+    let seen = type_into(&report, home.path(), &steps);
+    assert!(seen[0].contains("before"), "{}", seen[0]);
+    for word in ["one", "two", "orders", "three"] {
+        assert!(seen[1].contains(word), "{word}: {}", seen[1]);
+    }
+    for n in 0..20 {
+        assert!(seen[2].contains(&format!("┆ row {n} of it │")), "{n}: {}", seen[2]);
+    }
+    assert!(seen[4].contains("four"), "{}", seen[4]);
+    let history = fs::read_to_string(home.path().join("gapless/sql_history")).expect("a history");
+    assert!(history.contains("SELECT 12 AS n") && history.contains("'fi' || 've'"), "{history}");
+}
+
+/// A file that cannot be read stands in the way of the rows of its own table, and of nothing else: columns are known and listed.
+#[test]
+fn a_table_that_cannot_be_read_is_listed_with_the_others() {
+    let report = Report::new();
+    fs::write(report.path().join("run=b/gaps.parquet"), "not Parquet").expect("a file");
+    let rows = |statement: &str| {
+        let output = report.ask(&[statement, "--format", "json"]);
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice::<Value>(&output.stdout).expect("JSON")
+    };
+    let columns = rows("SELECT table_name, count(*) AS n FROM information_schema.columns WHERE table_schema = 'report' GROUP BY 1");
+    assert_eq!(columns.as_array().expect("rows").len(), gapless::console::TABLES.len());
+    assert!(columns.as_array().expect("rows").contains(&json!({"table_name": "gaps", "n": 12})), "{columns}");
+    assert_eq!(rows("SHOW COLUMNS FROM gaps").as_array().expect("rows").len(), 12);
+    assert!(!rows("SELECT * FROM findings").as_array().expect("rows").is_empty());
+    for statement in ["SELECT * FROM gaps", "SELECT count(*) FROM gaps", "SELECT run FROM gaps WHERE run = 'a'", "@open_gaps", "@coverage"]
+    {
+        let complaint = complained(&report.ask(&[statement]));
+        assert!(complaint.contains("`gaps` of run `b` cannot be read") && complaint.contains("gaps.parquet"), "{complaint}");
+    }
+}
+
 /// The same commands in a script; what is not among the answers goes to stderr.
 #[test]
 fn a_script_changes_its_output_as_it_goes() {
