@@ -20,10 +20,11 @@ use crate::checks::{
 use crate::domain::{Bounds, CHECKSUM_DEFINITION, Cadence, Instant, Mode, Seed, Severity, Side, Verdict};
 use crate::error::{Error, Result, redacted};
 use crate::findings::{
-    AcceptUse, Accepting, CheckRecord, CheckStatus, Counts, FindingList, FindingWriter, RunRecord, SideRecord, StageRecord, StreamRecord,
+    AcceptUse, Accepting, CheckRecord, CheckStatus, Counts, FindingList, FindingWriter, MOST_PLANNED, PlannedRecord, RunRecord, SideRecord,
+    StageRecord, StreamRecord,
 };
 use crate::gate;
-use crate::job::{Expect, Job, RunOptions, Stream};
+use crate::job::{Expect, Job, Maintenance, RunOptions, Stream};
 use crate::progress::Progress;
 use crate::source::{Discovered, Opened, describe_engine_error, discover, guarded, unreadable_file, view};
 use crate::staging::{Prepared, Shower, infer_key, infer_time, prepare, session};
@@ -217,6 +218,7 @@ impl Looked<'_> {
             bounds,
             bounds_kind: bounds_kind(prepared, facts.bounds),
             outage: prepared.stream.outage,
+            maintenance: planned(&prepared.stream.continuity.maintenance, bounds),
             window: screened.windowing.map(|windowing| windowing.width().to_string()),
             window_is_default: prepared.stream.window.is_none(),
             time_zone: prepared.stream.time_zone.name().to_string(),
@@ -362,6 +364,23 @@ async fn settle(
     screened.stages.extend(clocks);
     settle_order(prepared, screened, options, seed, context, progress).await?;
     settle_sequences(prepared, screened, options, seed, context, progress).await
+}
+
+/// The planned interruptions inside the bounds, for the picture.
+fn planned(maintenance: &[Maintenance], bounds: Bounds) -> Vec<PlannedRecord> {
+    let (Some(from), Some(until)) = (bounds.from, bounds.until) else { return Vec::new() };
+    let mut planned = Vec::new();
+    for one in maintenance {
+        let stretches = one.within(from.0, until.0);
+        planned.extend(stretches.iter().take(MOST_PLANNED).map(|(from, until)| PlannedRecord {
+            from: Instant(from),
+            until: Instant(until),
+            reason: one.reason.clone(),
+        }));
+    }
+    planned.sort();
+    planned.truncate(MOST_PLANNED);
+    planned
 }
 
 /// Opens the sides and fills in what was not said.

@@ -58,6 +58,8 @@ pub struct StreamRecord {
     pub bounds_kind: &'static str,
     /// The known interruption.
     pub outage: Option<Bounds>,
+    /// Planned interruptions inside the bounds, in their order: at most [`MOST_PLANNED`].
+    pub maintenance: Vec<PlannedRecord>,
     pub window: Option<String>,
     pub window_is_default: bool,
     pub time_zone: String,
@@ -88,6 +90,18 @@ pub struct StreamRecord {
     pub incidents: Vec<IncidentRecord>,
     pub diagnoses: Vec<DiagnosisRecord>,
     pub elapsed_ms: u64,
+}
+
+/// How many planned interruptions a record tells: a job that plans one each week has that many in twenty years.
+pub const MOST_PLANNED: usize = 1_000;
+
+/// A planned interruption.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct PlannedRecord {
+    pub from: Instant,
+    pub until: Instant,
+    pub reason: Option<String>,
 }
 
 /// One side of a stream.

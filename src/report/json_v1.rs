@@ -70,6 +70,11 @@ fn stream(stream: &StreamRecord) -> Value {
         })).collect::<Vec<_>>(),
         "bounds": { "from": instant(stream.bounds.from), "until": instant(stream.bounds.until), "kind": stream.bounds_kind },
         "outage": stream.outage.map(|outage| json!({ "from": instant(outage.from), "until": instant(outage.until) })),
+        "maintenance": stream.maintenance.iter().map(|planned| json!({
+            "from": instant(Some(planned.from)),
+            "until": instant(Some(planned.until)),
+            "reason": planned.reason,
+        })).collect::<Vec<_>>(),
         "window": { "width": stream.window, "default": stream.window_is_default, "time_zone": stream.time_zone, "windows": stream.windows_judged },
         "checksum": stream.checksum,
         "counts": stream.counts.named().into_iter().map(|(name, count)| (name.to_string(), json!(count))).collect::<Map<_, _>>(),

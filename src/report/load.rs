@@ -16,8 +16,8 @@ use super::store::StoredRun;
 use crate::domain::{Bounds, Instant, Mode, Severity, Side, Verdict};
 use crate::error::{Error, Result};
 use crate::findings::{
-    CheckRecord, CheckStatus, Counts, DiagnosisRecord, FindingList, FindingRows, IncidentRecord, Overview, Row, RunRecord, SideRecord,
-    StageRecord, StreamRecord,
+    CheckRecord, CheckStatus, Counts, DiagnosisRecord, FindingList, FindingRows, IncidentRecord, Overview, PlannedRecord, Row, RunRecord,
+    SideRecord, StageRecord, StreamRecord,
 };
 
 /// Reads a run with everything that its renderings need.
@@ -141,6 +141,14 @@ fn bounds_of(value: &Value) -> Bounds {
     Bounds { from: instant(&value["from"]), until: instant(&value["until"]) }
 }
 
+fn planned_of(value: &Value) -> Vec<PlannedRecord> {
+    let one = |value: &Value| {
+        let Bounds { from, until } = bounds_of(value);
+        Some(PlannedRecord { from: from?, until: until?, reason: value["reason"].as_str().map(str::to_string) })
+    };
+    value.as_array().into_iter().flatten().filter_map(one).collect()
+}
+
 /// The rows of a table that belong to a stream, without the stream's name. They lie together, as they were written.
 fn of_stream(table: &RecordBatch, stream: &str) -> RecordBatch {
     let Some(names) = table.column_by_name("stream").and_then(|column| column.as_string_opt::<i32>()) else {
@@ -246,6 +254,7 @@ fn stream_of(json: &Value, findings: &mut dyn FnMut(&str) -> FindingList, tables
         bounds: bounds_of(&json["bounds"]),
         bounds_kind: ["given", "partly given", "inferred"].into_iter().find(|kind| json["bounds"]["kind"] == *kind).unwrap_or("none"),
         outage: json["outage"].is_object().then(|| bounds_of(&json["outage"])),
+        maintenance: planned_of(&json["maintenance"]),
         window: text(&json["window"]["width"]),
         window_is_default: json["window"]["default"].as_bool().unwrap_or(true),
         time_zone: text(&json["window"]["time_zone"]).unwrap_or_default(),

@@ -22,6 +22,9 @@ const OPEN: usize = 12;
 /// Marks of what differs, at most so many a line: those that fall together are one.
 const MARKS: i128 = 240;
 
+/// Planned interruptions that are shaded.
+const PLANNED: usize = 60;
+
 /// A stretch of a lane.
 struct Stretch {
     from: i128,
@@ -220,6 +223,9 @@ fn figure(html: &mut Html, page: &Page<'_>, axis: Axis, lines: BTreeMap<String, 
     if axis.is_time && stream.outage.is_some() {
         html.raw("<span><i class=\"k u\"></i>outage</span>");
     }
+    if axis.is_time && shaded(stream, axis).next().is_some() {
+        html.raw("<span><i class=\"k m\"></i>maintenance</span>");
+    }
     html.raw("</div>\n<div class=\"zoom\" hidden><button type=\"button\" data-zoom=\"in\" aria-label=\"Zoom in\">+</button><button type=\"button\" data-zoom=\"out\" aria-label=\"Zoom out\">−</button><button type=\"button\" data-zoom=\"left\" aria-label=\"Move left\">‹</button><button type=\"button\" data-zoom=\"right\" aria-label=\"Move right\">›</button><button type=\"button\" data-zoom=\"all\">All</button><span class=\"hint\">drag over the picture to zoom · double-click for all</span></div>\n");
     if axis.is_time {
         axis_line(html, stream, axis);
@@ -247,6 +253,9 @@ fn figure(html: &mut Html, page: &Page<'_>, axis: Axis, lines: BTreeMap<String, 
     if let Some(step) = simplified {
         html.raw("<p class=\"note\">Stretches less than ").text(&if axis.is_time { length(step) } else { grouped(step as u64) });
         html.raw(" apart are drawn as one. The tables <code>spans</code> and <code>gaps</code> have all of them.</p>\n");
+    }
+    if axis.is_time && stream.maintenance.len() > PLANNED {
+        html.raw("<p class=\"note\">The first ").text(&grouped(PLANNED as u64)).raw(" planned interruptions are shaded.</p>\n");
     }
     if !stream.cut.is_empty() && axis.is_time {
         html.raw("<p class=\"note\">Not all differences are listed, so that not all are marked.</p>\n");
@@ -307,6 +316,9 @@ fn axis_line(html: &mut Html, stream: &StreamRecord, axis: Axis) {
     html.raw(
         "<div class=\"line axis\"><span class=\"name\"></span><svg width=\"100%\" height=\"34\" aria-hidden=\"true\" class=\"ticks\">",
     );
+    for (from, until, word) in shaded(stream, axis) {
+        shape(html, "m", axis.percent(from), axis.percent(until) - axis.percent(from), "20", "14", axis, (from, until), None, &word);
+    }
     if let Some((from, until)) = outage(stream, axis) {
         let (x, width) = (axis.percent(from), axis.percent(until) - axis.percent(from));
         shape(html, "u", x, width, "20", "14", axis, (from, until), None, "outage");
@@ -353,6 +365,16 @@ fn outage(stream: &StreamRecord, axis: Axis) -> Option<(i128, i128)> {
     (from < until).then_some((from, until))
 }
 
+/// Planned interruptions on the axis, and why: a few, since each is drawn in every line.
+fn shaded(stream: &StreamRecord, axis: Axis) -> impl Iterator<Item = (i128, i128, String)> + '_ {
+    let inside = move |from: i128, until: i128| axis.is_time && from < axis.until && until > axis.from;
+    let all = stream.maintenance.iter().filter(move |planned| inside(planned.from.0, planned.until.0));
+    all.take(PLANNED).map(move |planned| {
+        let word = planned.reason.as_ref().map_or("maintenance".to_string(), |reason| format!("maintenance: {}", cut(reason, 100)));
+        (planned.from.0.max(axis.from), planned.until.0.min(axis.until), word)
+    })
+}
+
 fn one_line(html: &mut Html, page: &Page<'_>, axis: Axis, series: &str, line: &Line) {
     let single = page.stream.mode == Mode::Single;
     let name = cut(&pairs(series), 80);
@@ -379,6 +401,9 @@ fn one_line(html: &mut Html, page: &Page<'_>, axis: Axis, series: &str, line: &L
     html.raw("<div class=\"line\"><span class=\"name\" title=\"").text(&name).raw("\">").text(&name);
     html.raw("</span><svg class=\"lanes\" role=\"img\" tabindex=\"0\" width=\"100%\" height=\"28\" data-series=\"").text(series);
     html.raw("\" aria-label=\"").text(&label).raw("\">");
+    for (from, until, word) in shaded(page.stream, axis) {
+        shape(html, "m", axis.percent(from), axis.percent(until) - axis.percent(from), "0", "28", axis, (from, until), None, &word);
+    }
     if let Some((from, until)) = outage(page.stream, axis) {
         shape(html, "u", axis.percent(from), axis.percent(until) - axis.percent(from), "0", "28", axis, (from, until), None, "outage");
     }

@@ -79,6 +79,12 @@ pub(super) fn looked_at(page: &Page<'_>) -> Option<Html> {
         let end = |at: Option<crate::domain::Instant>| at.map_or("open".to_string(), moment);
         fact("Outage", format!("{} to {}", end(outage.from), end(outage.until)));
     }
+    if let Some(first) = stream.maintenance.first() {
+        let more = stream.maintenance.len() - 1;
+        let more = if more == 0 { String::new() } else { format!(" and {} more", grouped(more as u64)) };
+        let why = first.reason.as_ref().map_or(String::new(), |reason| format!(" ({})", cut(reason, 100)));
+        fact("Maintenance", format!("{} to {}{why}{more}", moment(first.from), moment(first.until)));
+    }
     if let Some(window) = &stream.window {
         let kind = if stream.window_is_default { ", chosen to show; it judges nothing" } else { "" };
         fact("Windows", format!("{window} in {}, {} with rows{kind}", stream.time_zone, grouped(stream.windows_judged)));
