@@ -21,7 +21,15 @@ fn verify_all(directory: &Path, args: &[&str]) -> i32 {
     }
     let output = command.output().unwrap();
     assert!(matches!(output.status.code(), Some(0 | 1 | 3)), "{}", String::from_utf8_lossy(&output.stderr));
+    std::fs::write(directory.join("report.github"), annotations(directory)).unwrap();
     output.status.code().unwrap()
+}
+
+/// The one output that has no suffix, of the run that was stored last.
+fn annotations(directory: &Path) -> Vec<u8> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gapless"));
+    command.args(["report", "--format", "github", "--report"]).arg(directory.join("gapless-report")).env_remove("GITHUB_STEP_SUMMARY");
+    command.output().unwrap().stdout
 }
 
 /// What the parsers of Python understood of the outputs in a directory.
@@ -102,6 +110,14 @@ fn machines_understand_every_output() {
     );
     assert!(seen["markdown"]["codes"].as_array().unwrap().iter().any(|code| code.as_str().unwrap().contains("origin=LGA has no rows")));
 
+    let github = seen["github"].as_array().unwrap();
+    assert_eq!((&github[0]["level"], &github[0]["title"]), (&"error".into(), &"gapless: departures fail".into()));
+    assert!(
+        github
+            .iter()
+            .any(|one| one["title"] == "gapless: departures gap" && one["text"].as_str().unwrap().contains("origin=LGA has no rows"))
+    );
+
     assert_eq!(seen["openlineage"]["state"], "COMPLETE");
     assert_eq!(seen["openlineage"]["failed"], serde_json::json!(["gap", "sequence_duplicate", "sequence_gap", "value_mismatch"]));
     assert_eq!(seen["openlineage"]["rows"], serde_json::json!([754, 247]));
@@ -125,17 +141,21 @@ fn an_incomplete_run_passes_nowhere() {
 }
 
 /// What differs from run to run, put out of the way.
-fn settled(text: &str) -> String {
+fn settled(directory: &Path, text: &str) -> String {
     let steps = [
         (r"\d{8}T\d{9}Z-[0-9a-f]{6}", "[run]"),
         (r#"( time|"elapsed_ms"|"duration_ms")(=|: )"?[0-9.]+"?"#, "$1$2[time]"),
         (r#"timestamp="[^"]*""#, "timestamp=\"[moment]\""),
-        (r#""(eventTime|started_at|runId)": "[^"]*""#, "\"$1\": \"[moment]\""),
+        (r#""(eventTime|started_at|finished_at|runId)": "[^"]*""#, "\"$1\": \"[moment]\""),
         (r"(?m)^(gapless_\w+_(?:seconds|bytes)\{[^}]*\}) .*$", "$1 [number]"),
         (r"· [0-9.]+ (ms|s)( \d+ ms)? · gapless", "· [time] · gapless"),
         (r"gapless sql --report \S+", "gapless sql --report [report]"),
+        (r"(?m)^(  time +)[0-9.]+ m?s$", "$1[time]"),
+        (r"(?m)^(Started\n\n?)[^\n]*$", "$1[moment]"),
+        (r"(?m)^(Took\n\n?)[^\n]*$", "$1[time]"),
     ];
-    let mut text = text.replace(&repository().display().to_string(), "[repository]");
+    let mut text =
+        text.replace(&directory.display().to_string(), "[directory]").replace(&repository().display().to_string(), "[repository]");
     for (pattern, with) in steps {
         text = regex::Regex::new(pattern).unwrap().replace_all(&text, with).into_owned();
     }
@@ -146,12 +166,12 @@ fn settled(text: &str) -> String {
 fn every_output_is_pinned() {
     let directory = tempfile::tempdir().unwrap();
     verify_all(directory.path(), &FLIGHTS);
-    for suffix in ["md", "xml", "prom", "openlineage.json"] {
-        insta::assert_snapshot!(format!("output_{}", suffix.replace('.', "_")), settled(&text(directory.path(), suffix)));
+    for suffix in ["txt", "json", "md", "xml", "prom", "openlineage.json"] {
+        insta::assert_snapshot!(format!("output_{}", suffix.replace('.', "_")), settled(directory.path(), &text(directory.path(), suffix)));
     }
     // One line of each check is enough of the long ones.
     for suffix in ["csv", "jsonl"] {
-        let whole = settled(&text(directory.path(), suffix));
+        let whole = settled(directory.path(), &text(directory.path(), suffix));
         let mut checks = Vec::new();
         let lines: Vec<&str> = whole
             .lines()
@@ -168,13 +188,9 @@ fn every_output_is_pinned() {
             .collect();
         insta::assert_snapshot!(format!("output_{suffix}"), lines.join("\n"));
     }
-    let github = Command::new(env!("CARGO_BIN_EXE_gapless"))
-        .args(["report", "--format", "github", "--report"])
-        .arg(directory.path().join("gapless-report"))
-        .env_remove("GITHUB_STEP_SUMMARY")
-        .output()
-        .unwrap();
-    insta::assert_snapshot!("output_github", settled(&String::from_utf8(github.stdout).unwrap()));
+    insta::assert_snapshot!("output_github", settled(directory.path(), &text(directory.path(), "github")));
+    // The page as a reader sees it, without what is folded.
+    insta::assert_snapshot!("output_html", settled(directory.path(), &super::page::read(&directory.path().join("report.html"))));
 }
 
 /// `gapless report` renders a stored run to the same bytes, without the data: for every mode, and for every output.
@@ -605,9 +621,10 @@ fn pruning_keeps_what_the_baseline_goes_by() {
     assert_eq!(case.run(&["verify", "--job", "job.toml", "--quiet", "--baseline", "last"]).code, Some(0), "what is known is still known");
 }
 
-/// Completions and manual pages are taken by those who use them.
+/// Completions and manual pages are taken by those who use them, and pinned.
 #[test]
 fn shells_and_manuals_take_what_is_made_for_them() {
+    super::outside::shells();
     let case = Case::new();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = case.run(&["completions", shell]);
@@ -617,28 +634,47 @@ fn shells_and_manuals_take_what_is_made_for_them() {
         }
         case.file(&format!("gapless.{shell}"), &script.stdout);
     }
+    let said = |program: &str, args: &[&str]| {
+        let output = Command::new(program).current_dir(case.dir()).args(args).output().unwrap();
+        assert!(output.status.success() && output.stderr.is_empty(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_string()
+    };
     // bash completes a flag and the words of one.
     let ask = |words: &str, at: usize| {
         let script = format!(
             "source gapless.bash && COMP_WORDS=({words}) COMP_CWORD={at} && _gapless gapless \"${{COMP_WORDS[{at}]}}\" \"${{COMP_WORDS[{}]}}\" && echo \"${{COMPREPLY[@]}}\"",
             at - 1
         );
-        let output = Command::new("bash").current_dir(case.dir()).args(["-c", &script]).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap().trim().to_string()
+        said("bash", &["-c", &script])
     };
     assert_eq!(ask("gapless verify --basel", 2), "--baseline");
     assert_eq!(ask("gapless report --format openl", 3), "openlineage");
-    for command in [&["man"][..], &["man", "verify"], &["man", "report"]] {
-        let page = case.run(command);
+    // fish says what it would offer, with the help of each.
+    let ask = |typed: &str| said("fish", &["--no-config", "-c", &format!("source gapless.fish; complete -C '{typed}'")]);
+    assert!(ask("gapless verify --basel").starts_with("--baseline\tFindings that this run holds"), "{}", ask("gapless verify --basel"));
+    assert_eq!(ask("gapless report --format openl"), "openlineage\tan OpenLineage run event");
+    assert!(ask("gapless sql --li").starts_with("--list\t"));
+    // zsh reads it and knows whom it is for.
+    assert_eq!(
+        said("zsh", &["-f", "-c", "autoload -Uz compinit; compinit -u -D; source ./gapless.zsh; print -r -- $_comps[gapless]"]),
+        "_gapless"
+    );
+    insta::assert_snapshot!("completions_fish", std::fs::read_to_string(case.path("gapless.fish")).unwrap());
+
+    let mut pages = String::new();
+    for command in ["", "verify", "report", "sql", "serve", "init", "checks"] {
+        let words: Vec<&str> = ["man", command].into_iter().filter(|word| !word.is_empty()).collect();
+        let page = case.run(&words);
         assert_eq!(page.code, Some(0));
         assert!(page.stdout.contains(".SH NAME") && page.stdout.contains("gapless"), "{}", page.stdout);
         case.file("page.1", &page.stdout);
-        // Where groff is there, it has nothing to object to.
-        if let Ok(output) = Command::new("groff").current_dir(case.dir()).args(["-man", "-Tutf8", "-ww", "page.1"]).output() {
-            assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
-        }
+        assert!(said("groff", &["-Kutf8", "-man", "-Tutf8", "-ww", "page.1"]).contains("gapless"));
+        // No error; what it warns of (the date, space around breaks) comes from how clap writes pages.
+        let lint = Command::new("mandoc").current_dir(case.dir()).args(["-T", "lint", "-W", "error", "page.1"]).output().unwrap();
+        assert!(lint.status.success() && lint.stdout.is_empty(), "{}", String::from_utf8_lossy(&lint.stdout));
+        pages.push_str(&format!("$ gapless man {command}\n{}\n", page.stdout));
     }
+    insta::assert_snapshot!("manual_pages", pages);
     case.run(&["man", "verfy"]).assert_error(2);
 }
 

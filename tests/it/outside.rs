@@ -60,3 +60,12 @@ pub(crate) fn psql() -> PathBuf {
     })
     .clone()
 }
+
+/// Makes sure that the shells and the readers of manual pages are there.
+pub(crate) fn shells() {
+    static SHELLS: OnceLock<()> = OnceLock::new();
+    SHELLS.get_or_init(|| {
+        let output = Command::new("bash").arg(repository().join("tests/shells/setup")).output().expect("bash runs");
+        assert!(output.status.success(), "tests/shells/setup failed: {}", String::from_utf8_lossy(&output.stderr));
+    });
+}

@@ -36,6 +36,11 @@ fn look(page: &Path, more: &[&str]) -> Value {
     facts.clone()
 }
 
+/// The words of a page, as a reader sees them.
+pub(crate) fn read(page: &Path) -> String {
+    look(page, &[])["text"].as_str().unwrap().to_string()
+}
+
 fn verify(case: &Case, args: &[&str]) -> i32 {
     let mut all = vec!["verify", "--quiet", "--output", "report.html"];
     all.extend_from_slice(args);
@@ -297,6 +302,42 @@ fn a_silence_that_is_no_finding_is_drawn_apart() {
     assert_eq!((from.as_str(), until.as_str()), ("2024-05-06T00:20:00Z", "2024-05-06T00:30:00Z"));
 }
 
+/// Planned interruptions are shaded where they lie, whether anything is missing there or not, and say why.
+#[test]
+fn planned_interruptions_are_shaded() {
+    let case = Case::new();
+    let rows: String =
+        (0..100).filter(|at| !(20..30).contains(at)).map(|at| format!("{at},2024-05-06T{:02}:{:02}:00Z\n", at / 60, at % 60)).collect();
+    case.file("a.csv", format!("id,at\n{rows}"));
+    case.file(
+        "job.toml",
+        "[[stream]]\noriginal = \"a.csv\"\nkey = [\"id\"]\ntime = \"at\"\ncadence = \"1m\"\n\
+         bounds = { from = \"2024-05-06T00:00:00Z\", until = \"2024-05-06T01:40:00Z\" }\n[stream.continuity]\n\
+         maintenance = [{ from = \"2024-05-06T00:20:00Z\", until = \"2024-05-06T00:30:00Z\", reason = \"<b>firmware</b>\" },\n\
+         { weekly = \"mon 00:50-00:55\" }, { from = \"2024-05-06T01:30:00Z\", until = \"2024-05-07T00:00:00Z\" }]\n",
+    );
+    assert_eq!(verify(&case, &["--job", "job.toml"]), 0);
+    for again in [false, true] {
+        if again {
+            assert_eq!(case.run(&["report", "--output", "report.html"]).code, Some(0));
+        }
+        let facts = look(&case.path("report.html"), &[]);
+        let line = &facts["figures"][0]["lines"][0];
+        let shaded: Vec<(f64, f64, &str)> = line["shapes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|shape| shape["what"] == "m")
+            .map(|shape| (shape["x"].as_f64().unwrap(), shape["width"].as_f64().unwrap(), shape["word"].as_str().unwrap()))
+            .collect();
+        assert_eq!(shaded, [(20.0, 10.0, "maintenance: <b>firmware</b>"), (50.0, 5.0, "maintenance"), (90.0, 10.0, "maintenance")]);
+        assert_eq!(shapes(line, "g"), []);
+        assert!(facts["text"].as_str().unwrap().contains("2024-05-06 00:20:00 to 2024-05-06 00:30:00 (<b>firmware</b>) and 2 more"));
+    }
+    let summary: Value = serde_json::from_str(&case.run(&["report", "--format", "json"]).stdout).unwrap();
+    assert_eq!(summary["streams"][0]["maintenance"][1]["from"], "2024-05-06T00:50:00Z", "{}", summary["streams"][0]["maintenance"]);
+}
+
 /// Several streams: all in a table, the worst first below, each with what is its own.
 #[test]
 fn a_page_of_several_streams_leads_to_the_worst() {
@@ -471,6 +512,7 @@ fn are_inert(case: &Case, streams: usize) {
 
     // No output holds a character that a terminal acts on or that turns the writing, whatever it is printed to.
     let github = case.run(&["report", "--format", "github"]).stdout;
+    case.file("report.github", &github);
     let shell = case.run(&["report", "--runs"]).stdout;
     let against = case.run(&["report", "--against", "latest", "--verbose"]).stdout;
     let mut all: Vec<(&str, String)> = SUFFIXES.iter().map(|suffix| (*suffix, read(suffix))).collect();

@@ -1,5 +1,5 @@
-//! The JSON Schema of the job file, held against gapless itself by readers that nobody here wrote: Python's jsonschema over tomllib, and Taplo,
-//! which is what editors of TOML run.
+//! The JSON Schema of the job file, held against gapless itself by readers that nobody here wrote: Python's jsonschema over tomllib, and Taplo and
+//! Tombi, which are what editors of TOML run.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +8,7 @@ use gapless::job::raw::{RawJob, RawStream};
 use gapless::job::{build, job_schema};
 use serde_json::Value;
 
-use super::outside::{python, repository};
+use super::outside::{python, repository, run_python};
 use super::support::Case;
 
 /// Whether the schema takes each job, as Python sees it.
@@ -399,4 +399,47 @@ fn editors_find_the_schema_that_init_writes() {
         let schema: Value = serde_json::from_str(&case.run(&["schema", word]).stdout).unwrap();
         assert_eq!(schema["title"], title);
     }
+}
+
+/// What an editor offers: in each table of a job every field that the schema has there, and for a choice its words.
+#[test]
+fn an_editor_completes_every_table_of_a_job() {
+    let case = Case::new();
+    case.file("gapless.schema.json", job_schema());
+    let fields = |job: &str| format!("#:schema ./gapless.schema.json\n{job}");
+    let places = [
+        fields("[[stream]]\nname = \"x\"\n|\n"),
+        fields("[[stream]]\nname = \"x\"\n\n[[stream.rule]]\n|\n"),
+        fields("[[stream]]\nname = \"x\"\n\n[[stream.rule]]\nname = \"a\"\nse|\n"),
+        fields("[[stream]]\nname = \"x\"\n\n[stream.continuity]\n|\n"),
+        fields("[[stream]]\nname = \"x\"\nmode = |\n"),
+        fields("[[accept]]\n|\n"),
+        fields("[[acc|]]\n"),
+        fields("[defaults]\n|\n"),
+    ];
+    case.file("places.json", serde_json::to_string(&places).unwrap());
+    let said = run_python(
+        "editor.py",
+        &[python().with_file_name("tombi").as_os_str(), case.dir().as_os_str(), case.path("places.json").as_os_str()],
+    );
+    let offered: Vec<Vec<String>> = serde_json::from_str(&said).unwrap();
+    let source = std::fs::read_to_string(repository().join("schema/job.schema.json")).unwrap();
+    let schema: Value = serde_json::from_str(&source).unwrap();
+    let known = |name: &str| -> Vec<String> { schema["definitions"][name]["properties"].as_object().unwrap().keys().cloned().collect() };
+    let holds = |at: usize, wanted: &[String], said_already: &[&str]| {
+        for field in wanted.iter().filter(|field| !said_already.contains(&field.as_str())) {
+            assert!(offered[at].contains(field), "{field} is not offered at {:?}: {:?}", places[at], offered[at]);
+        }
+        assert!(!wanted.is_empty());
+    };
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_string()).collect::<Vec<_>>();
+    holds(0, &known("stream"), &["name"]);
+    holds(1, &known("rule"), &[]);
+    holds(2, &words(&["severity"]), &[]);
+    holds(3, &known("continuity"), &[]);
+    holds(4, &words(&["\"replica\"", "\"fill\"", "\"single\""]), &[]);
+    holds(5, &known("accept"), &[]);
+    holds(6, &words(&["accept"]), &[]);
+    holds(7, &known("defaults"), &[]);
+    assert!(!offered[2].contains(&"assert".to_string()), "only what begins so: {:?}", offered[2]);
 }

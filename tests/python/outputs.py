@@ -2,10 +2,12 @@
 
     outputs.py DIRECTORY SCHEMAS
 
-DIRECTORY holds report.json, .jsonl, .csv, .xml, .md, .prom, .openlineage.json; SCHEMAS the JSON Schemas of the repository.
+DIRECTORY holds report.json, .jsonl, .csv, .xml, .md, .prom, .openlineage.json, and report.github where stdout was kept; SCHEMAS the JSON
+Schemas of the repository.
 Whatever a parser or a schema objects to ends the script with a traceback.
 """
 
+import contextlib
 import copy
 import csv
 import io
@@ -14,6 +16,7 @@ import pathlib
 import re
 import sys
 
+import github_action_utils
 import jsonschema
 import junitparser
 import lxml.etree
@@ -156,5 +159,17 @@ seen["openlineage"] = {
     "rows": [dataset.inputFacets["dataQualityMetrics"].rowCount for dataset in run.inputs],
     "names": [dataset.name for dataset in run.inputs],
 }
+
+# GitHub: what each command says is what another library writes in the very same bytes.
+if (directory / "report.github").exists():
+    seen["github"] = []
+    for line in text("github").split("\n")[:-1]:
+        level, title, words = re.fullmatch(r"::(error|warning|notice) title=([^:,]*)::([^\r\n]*)", line).groups()
+        for escaped, meant in [("%2C", ","), ("%3A", ":"), ("%0A", "\n"), ("%0D", "\r"), ("%25", "%")]:
+            title, words = title.replace(escaped, meant), words.replace(escaped, meant)
+        with contextlib.redirect_stdout(io.StringIO()) as again:
+            getattr(github_action_utils, level)(words, title=title)
+        assert again.getvalue() == line + "\n", f"{again.getvalue()!r} is not {line!r}"
+        seen["github"].append({"level": level, "title": title, "text": words})
 
 json.dump(seen, sys.stdout)

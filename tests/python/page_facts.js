@@ -41,6 +41,7 @@
     title: document.title,
     heading: document.querySelector("h1").textContent,
     reason: document.querySelector(".reason").textContent,
+    text: document.body.innerText,
     sections: [...document.querySelectorAll("main h2, main h3")].map((node) => node.textContent),
     figures,
     zoomed,
