@@ -323,22 +323,20 @@ async fn passes(prepared: &Prepared, run: &Run<'_>, seed: &Seed, shower: &Shower
     let localised = localise(prepared, &mut screened, options, seed, shower, task.clone(), progress).await?;
     let clock = Clock::now();
     let mut judging = Judging::new(prepared, &screened, &localised)?;
-    let mut rest = screened.rest().map(<[u8]>::to_vec);
-    match (options.only_compare, &rest) {
+    match (options.only_compare, screened.has_rest()) {
         (true, _) => {}
-        (false, None) => judging.add(&mut screened),
-        (false, Some(_)) => judging.add_slice(&mut screened, options.untrusted)?,
+        (false, false) => judging.add(&mut screened),
+        (false, true) => judging.add_slice(&mut screened, options.untrusted)?,
     }
-    if rest.is_some() {
+    if screened.has_rest() {
         screened.set_aside(None, options.diagnosis);
     }
-    while let Some(from) = rest {
-        let mut slice = screen_further(&screened, &from, prepared, options, seed, shower, task.clone(), progress).await?;
+    while screened.has_rest() {
+        let mut slice = screen_further(&screened, prepared, options, seed, shower, task.clone(), progress).await?;
         settle(prepared, &mut slice, options, seed, &task, progress).await?;
         if !options.only_compare {
             judging.add_slice(&mut slice, options.untrusted)?;
         }
-        rest = slice.rest().map(<[u8]>::to_vec);
         screened.set_aside(Some(slice), options.diagnosis);
     }
     let continuity = match options.only_compare {

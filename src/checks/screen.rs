@@ -101,15 +101,16 @@ pub struct Screened {
 }
 
 impl Screened {
-    /// The first series that another pass has to keep, where there are too many for one.
-    pub fn rest(&self) -> Option<&[u8]> {
-        self.rest.as_deref()
+    /// Whether there are series that another pass has to keep.
+    pub fn has_rest(&self) -> bool {
+        self.rest.is_some()
     }
 
     /// Lets go of the series of a slice, or of its own, once they are judged, and keeps what is asked of all.
     pub fn set_aside(&mut self, slice: Option<Self>, named: bool) {
         let slices: Vec<BTreeMap<Vec<u8>, SeriesScreen>> = match slice {
             Some(slice) => {
+                self.rest = slice.rest;
                 self.doubts.extend(slice.doubts);
                 self.stages.extend(slice.stages);
                 slice.sides.into_iter().map(|side| side.series).collect()
@@ -122,6 +123,9 @@ impl Screened {
     }
 }
 
+/// Local times that cannot be told: by the hour of the first instant that they can be, the last one, and how many.
+pub(super) type UntoldTimes = BTreeMap<i128, (i128, u64)>;
+
 /// What is kept of series that were let go.
 #[derive(Debug, Default)]
 struct Aside {
@@ -131,7 +135,7 @@ struct Aside {
     /// Encoded values and label of each, where causes are looked for.
     names: Vec<(Vec<u8>, String)>,
     /// Local times that cannot be told, by label.
-    untold: Vec<(String, BTreeMap<i128, (i128, u64)>)>,
+    untold: Vec<(String, UntoldTimes)>,
 }
 
 impl Aside {
@@ -200,7 +204,7 @@ impl SideScreen {
     }
 
     /// The local times of each series that cannot be told, by its label: by the hour of the first instant that it can be, the last one, and how many.
-    pub(super) fn untold_times(&self) -> impl Iterator<Item = (&str, &BTreeMap<i128, (i128, u64)>)> {
+    pub(super) fn untold_times(&self) -> impl Iterator<Item = (&str, &UntoldTimes)> {
         let aside = self.aside.untold.iter().map(|(label, times)| (label.as_str(), times));
         let own = self.series.values().filter(|series| !series.untold.is_empty());
         aside.chain(own.map(|series| (series.label.as_str(), &series.untold)))
@@ -225,7 +229,7 @@ pub struct SeriesScreen {
     pub null_times: u64,
     /// Rows inside whose event time is a local time that cannot be told: by the hour of the first instant that it can be, the last one, and how
     /// many.
-    pub(super) untold: BTreeMap<i128, (i128, u64)>,
+    pub(super) untold: UntoldTimes,
     /// Rows inside whose sequence is NULL.
     pub null_sequences: u64,
     /// By the start of the window.
@@ -421,14 +425,12 @@ pub async fn screen(
     Ok(screened)
 }
 
-/// Reads every side once more, for the series that earlier passes left; `first` is what the first one found. Of the sides only their series
-/// are told.
+/// Reads every side once more, for the series that earlier passes left, which `first` knows. Of the sides only their series are told.
 ///
 /// # Errors
 /// A side could not be read to its end.
 pub async fn screen_further(
     first: &Screened,
-    from: &[u8],
     prepared: &Prepared,
     options: &RunOptions,
     seed: &Seed,
@@ -436,7 +438,7 @@ pub async fn screen_further(
     context: Arc<TaskContext>,
     progress: &Progress,
 ) -> Result<Screened> {
-    let slice = Arc::new(Slice::new(from.to_vec(), room(prepared, options)));
+    let slice = Arc::new(Slice::new(first.rest.as_deref().unwrap_or_default().to_vec(), room(prepared, options)));
     let rung = Some(first.rung);
     let pass = Pass { prepared, options, seed, shower, context, progress, repeats: None, slice, rung, stages: Vec::new() };
     progress.stage(&format!("screening further series of {}", prepared.stream.name), rows_hint(prepared));
