@@ -39,10 +39,11 @@ use super::hashing::{Hashed, SideHasher};
 use super::reading::{Near, Want, fold, scan};
 use super::repeats::Search;
 use super::screen::{Screened, key_columns};
-use super::settle::{Gathered, Localised, Settle};
+use super::settle::{Gathered, Localised, Nameless, Settle};
 use super::sketch::{ByHash, Sketch, Tags, tag_of};
 use super::store::{Store, bytes_of, plain, through_engine};
 use super::suspect::suspect;
+use super::untold::nameless_keys;
 use crate::domain::{Mode, Seed, Side};
 use crate::error::{Error, Result};
 use crate::findings::StageRecord;
@@ -729,10 +730,11 @@ impl Look<'_> {
 
     fn settle_store(&self, screened: &Screened, columns: &[usize], store: Store, found: &mut Localised) -> Result<()> {
         let mut groups = store.into_groups()?;
+        let nameless = Nameless { keys: nameless_keys(screened), seed: self.seed };
         self.progress.stage(&format!("settling {}", self.prepared.stream.name), Some(groups.len() as u64));
         while let Some(batches) = groups.next()? {
             let gathered = Gathered::new(self.prepared, columns, batches).map_err(Error::engine("settling what differs"))?;
-            Settle::new(self.prepared, screened.windowing, self.shower, gathered, self.options.max_findings)?.run(found)?;
+            Settle::new(self.prepared, screened.windowing, self.shower, gathered, &nameless, self.options.max_findings)?.run(found)?;
             self.progress.advance(1);
         }
         Ok(())

@@ -1128,7 +1128,12 @@ impl Partial {
             sample: &sample,
             most: plan.max_samples,
         };
-        self.untold.add(taken, &rows)
+        self.untold.add(taken, &rows)?;
+        if let Some(nameless) = nameless {
+            let keys = plan.hasher.hash(&filter_record_batch(batch, nameless)?, false)?.keys;
+            self.untold.keys.extend(keys.into_iter().map(tag_of));
+        }
+        Ok(())
     }
 
     fn note_null_keys(&mut self, plan: &Plan, batch: &RecordBatch, nameless: Option<&BooleanArray>) -> Result<(), DataFusionError> {

@@ -16,7 +16,7 @@
 
 use std::cell::RefCell;
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::cast;
@@ -26,8 +26,9 @@ use arrow::row::{Row, RowConverter, Rows, SortField};
 use datafusion::error::DataFusionError;
 
 use super::differences::{Difference, Differences};
-use super::hashing::Times;
-use crate::domain::{ColumnEncoder, Instant, Mode, Severity, Side, Tolerance, Windowing};
+use super::hashing::{SideHasher, Times};
+use super::sketch::tag_of;
+use crate::domain::{ColumnEncoder, Instant, Mode, Seed, Severity, Side, Tolerance, Windowing};
 use crate::error::{Error, Result};
 use crate::job::Duplicates;
 use crate::staging::{Canonicaliser, Conversion, Prepared, Shower, json_string};
@@ -112,9 +113,18 @@ pub(super) struct Settle<'a> {
     /// The rows as they are stored, which decides between rows that are equal in canonical form only.
     stored: Vec<Vec<Vec<u8>>>,
     times: Vec<Option<Vec<Option<i128>>>>,
+    nameless: &'a Nameless<'a>,
     most: usize,
     /// Findings of each class so far.
     listed: RefCell<BTreeMap<&'static str, usize>>,
+}
+
+/// Keys that are NULL only because a local time in them cannot be told.
+pub(super) struct Nameless<'a> {
+    /// Their tags.
+    pub(super) keys: BTreeSet<u64>,
+    /// What tags are made with.
+    pub(super) seed: &'a Seed,
 }
 
 /// What is left of one side's rows of a key: rows, and whether the other side holds an equal one.
@@ -126,6 +136,7 @@ impl<'a> Settle<'a> {
         windowing: Option<Windowing>,
         shower: &'a Shower,
         gathered: Gathered,
+        nameless: &'a Nameless<'a>,
         most: usize,
     ) -> Result<Self> {
         let engine = || Error::engine("settling what differs");
@@ -145,6 +156,7 @@ impl<'a> Settle<'a> {
             values: Vec::new(),
             stored: Vec::new(),
             times: Vec::new(),
+            nameless,
             most,
             listed: RefCell::default(),
             gathered,
@@ -210,16 +222,26 @@ impl<'a> Settle<'a> {
         for group in all.chunk_by(|&a, &b| this.key(a) == this.key(b)) {
             let split = group.iter().position(|&at| this.side(at) == Side::Backfill).unwrap_or(group.len());
             let (original, backfill) = group.split_at(split);
-            this.settle(original, backfill, found);
+            this.settle(original, backfill, found)?;
             found.differences.fit()?;
         }
         Ok(())
     }
 
-    fn settle(&self, original: &[At], backfill: &[At], found: &mut Localised) {
+    /// True for a key that nobody can tell.
+    fn is_nameless(&self, at: At) -> Result<bool> {
+        if self.nameless.keys.is_empty() {
+            return Ok(false);
+        }
+        let batch = &self.gathered.raw[at.batch as usize];
+        let hasher = SideHasher::new(self.side(at), self.prepared, self.nameless.seed, &batch.schema());
+        let hashed = hasher.hash(&batch.slice(at.row as usize, 1), false).map_err(Error::engine("settling what differs"))?;
+        Ok(hashed.keys.first().is_some_and(|key| self.nameless.keys.contains(&tag_of(*key))))
+    }
+
+    fn settle(&self, original: &[At], backfill: &[At], found: &mut Localised) -> Result<()> {
         let mode = self.prepared.stream.mode;
         let keyed = self.prepared.key.is_some();
-        found.original_rows += original.len() as u64;
         let null_key = keyed && {
             let at = original.first().or(backfill.first());
             at.is_some_and(|&at| {
@@ -231,6 +253,15 @@ impl<'a> Settle<'a> {
         let tolerated = self.cancel_within_tolerance(&mut left, &mut right);
         found.tolerated |= tolerated;
         let alike = left.is_empty() && right.is_empty();
+        if null_key
+            && (alike || mode != Mode::Replica)
+            && let Some(&at) = original.first().or(backfill.first())
+            && self.is_nameless(at)?
+        {
+            // No row is known by such a key. In a replica its rows are held against each other all the same, and what is left of them is said.
+            return Ok(());
+        }
+        found.original_rows += original.len() as u64;
         if null_key {
             let severity = if mode != Mode::Single && alike { Severity::Warn } else { Severity::Error };
             let side = match (original.is_empty(), backfill.is_empty()) {
@@ -243,7 +274,8 @@ impl<'a> Settle<'a> {
             self.emit(found, "null_key", kind, Some(severity), side, self.earliest(original.iter().chain(backfill).copied()), rows);
         }
         if !keyed {
-            return self.settle_rows(original, backfill, &left, &right, found);
+            self.settle_rows(original, backfill, &left, &right, found);
+            return Ok(());
         }
         match mode {
             Mode::Single => {
@@ -255,19 +287,21 @@ impl<'a> Settle<'a> {
                     found.surplus_rows += if all_equal { rows } else { 0 };
                     self.emit_copies(found, kind, Severity::Error, Some(Side::Original), original, &[], rows);
                 }
-                return;
+                return Ok(());
             }
             Mode::Replica if backfill.is_empty() => {
                 found.missing += 1;
                 found.missing_rows += original.len() as u64;
                 let first = self.earliest(original.iter().copied());
-                return self.emit(found, "missing_key", None, None, Some(Side::Backfill), first, original.len() as u64);
+                self.emit(found, "missing_key", None, None, Some(Side::Backfill), first, original.len() as u64);
+                return Ok(());
             }
             Mode::Replica if original.is_empty() => {
                 found.unexpected += 1;
                 found.unexpected_rows += backfill.len() as u64;
                 let first = self.earliest(backfill.iter().copied());
-                return self.emit(found, "unexpected_key", None, None, Some(Side::Backfill), first, backfill.len() as u64);
+                self.emit(found, "unexpected_key", None, None, Some(Side::Backfill), first, backfill.len() as u64);
+                return Ok(());
             }
             Mode::Fill if original.is_empty() || backfill.is_empty() => {
                 let (side, copies) = if backfill.is_empty() { (Side::Original, original) } else { (Side::Backfill, backfill) };
@@ -280,7 +314,7 @@ impl<'a> Settle<'a> {
                     let (a, b) = if side == Side::Original { (copies, &[][..]) } else { (&[][..], copies) };
                     self.emit_copies(found, kind, severity, Some(side), a, b, rows);
                 }
-                return;
+                return Ok(());
             }
             _ => {}
         }
@@ -291,13 +325,13 @@ impl<'a> Settle<'a> {
             if mode == Mode::Fill {
                 found.duplicated += 1;
                 self.emit_copies(found, "replay", Severity::Info, Some(Side::Backfill), original, backfill, backfill.len() as u64);
-                return;
+                return Ok(());
             }
             if original.len() > 1 && self.prepared.stream.duplicates == Duplicates::All {
                 found.duplicated += 1;
                 self.emit_copies(found, "alike", Severity::Warn, None, original, backfill, original.len() as u64);
             }
-            return;
+            return Ok(());
         }
         match (left.as_slice(), right.as_slice()) {
             ([(a, _)], [(b, _)]) => {
@@ -330,7 +364,7 @@ impl<'a> Settle<'a> {
                     self.emit_copies(found, kind, severity, Some(side), a, b, rows);
                 }
                 if differing.is_empty() {
-                    return;
+                    return Ok(());
                 }
                 found.mismatched += 1;
                 let shown: Vec<At> = differing.iter().map(|(at, _)| *at).collect();
@@ -346,6 +380,7 @@ impl<'a> Settle<'a> {
                 self.emit_copies(found, "conflict", Severity::Error, None, &a, &b, rows);
             }
         }
+        Ok(())
     }
 
     /// Without a key, the row is the key, and only how often it is held can differ.

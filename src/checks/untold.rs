@@ -32,6 +32,8 @@ pub struct Untold {
     pub samples: Vec<UntoldSample>,
     /// Rows with one in the key.
     pub in_key: u64,
+    /// Tags of their keys: NULLs take the place of what cannot be told.
+    pub(super) keys: BTreeSet<u64>,
     /// Over all in compared columns: a sum of what the row is and how the value is written.
     written: u128,
 }
@@ -168,14 +170,27 @@ impl Untold {
 
     /// Adds what another reader has seen.
     pub(super) fn merge(&mut self, other: Self, most: usize) {
-        let Self { found, samples, in_key, written } = other;
+        let Self { found, samples, in_key, keys, written } = other;
         found.into_iter().for_each(|(what, count)| *self.found.entry(what).or_default() += count);
         self.samples.extend(samples);
         self.samples.sort();
         self.samples.truncate(most);
         self.in_key += in_key;
+        self.keys.extend(keys);
         self.written = self.written.wrapping_add(written);
     }
+}
+
+/// Tags of the keys that are NULL only because they cannot be told: no row is known by one of them. Empty also where there are too many NULLs to say.
+pub(super) fn nameless_keys(screened: &Screened) -> BTreeSet<u64> {
+    let mut keys: BTreeSet<u64> = screened.sides.iter().flat_map(|side| side.untold.keys.iter().copied()).collect();
+    for side in &screened.sides {
+        match &side.null_tags {
+            Some(null) => keys.retain(|key| !null.contains(key)),
+            None => keys.clear(),
+        }
+    }
+    keys
 }
 
 /// What could not be looked at because of them, beside the findings: so that a verdict without the findings is no pass.

@@ -237,8 +237,22 @@ pub struct RawBounds {
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "the names are those of the job file")]
 pub struct RawSequenceBounds {
-    pub from: Option<i64>,
-    pub until: Option<i64>,
+    #[serde(default, deserialize_with = "whole_number")]
+    pub from: Option<i128>,
+    #[serde(default, deserialize_with = "whole_number")]
+    pub until: Option<i128>,
+}
+
+/// A whole number; in quotes where it is beyond the 64 bits of TOML, as the greatest numbers of an unsigned column are.
+fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i128>, D::Error> {
+    match toml::Value::deserialize(deserializer)? {
+        toml::Value::Integer(whole) => Ok(Some(i128::from(whole))),
+        toml::Value::String(text) => match text.parse() {
+            Ok(whole) => Ok(Some(whole)),
+            Err(_) => Err(D::Error::custom(format!("'{text}' is not a whole number"))),
+        },
+        _ => Err(D::Error::custom("expected a whole number, in quotes where it is beyond 64 bits")),
+    }
 }
 
 /// `"1ms"`, `0.01`, or `{ abs = 0.01, rel = 1e-9 }`.
