@@ -6,8 +6,8 @@
 -- severity: warn
 -- repair: Collect the range again for this series.
 -- reads: outages
--- message: recovered: {series} does not cover the outage from {outage_from} to {outage_until}: rows are missing from
---   {from_time} to {until_time}
+-- message: recovered: {series} does not cover the outage from {outage_from} to {outage_until}: rows are missing between
+--   {from_time} and {until_time}
 
 SELECT 'recovered' AS side, series, from_time, until_time, CAST(rows AS BIGINT) AS rows, outage_from, outage_until
 FROM outages

@@ -89,6 +89,15 @@ impl<'a> Due<'a> {
 
     /// What a silence comes to.
     pub(super) fn pieces(&self, measure: &Measure<'_>, silence: &Silence, profile: Option<&SeriesProfile>) -> Vec<Piece> {
+        let mut pieces = self.due_pieces(measure, silence, profile);
+        if let (Measure::Windows(_), Some(Expect::Rows(rows))) = (measure, self.spec.expect) {
+            // Each of the windows lacks so many at least.
+            pieces.iter_mut().for_each(|piece| piece.missing *= i128::from(rows.max(1)));
+        }
+        pieces
+    }
+
+    fn due_pieces(&self, measure: &Measure<'_>, silence: &Silence, profile: Option<&SeriesProfile>) -> Vec<Piece> {
         let whole = Piece { range: Range::Time(silence.from, silence.until), missing: silence.missing, status: "open" };
         if self.is_plain() {
             return vec![whole];
@@ -227,8 +236,9 @@ impl SeriesProfile {
         // Where no single window says it, the whole run does.
         let (first, last) = (known.iter().find(likely).or(known.first())?, known.iter().rfind(likely).or(known.last())?);
         let (start, end) = (first.0.start.0.max(from), last.0.end.0.min(until));
-        let many = known.iter().filter(|(window, _)| start < window.end.0 && window.start.0 < end).count();
-        Some(Piece { range: Range::Time(start, end), missing: many as i128, status: "open" })
+        let inside = known.iter().filter(|(window, _)| start < window.end.0 && window.start.0 < end);
+        let rows: f64 = inside.map(|(_, expected)| expected.mean).sum();
+        Some(Piece { range: Range::Time(start, end), missing: (rows.round() as i128).max(1), status: "open" })
     }
 }
 

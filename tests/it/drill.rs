@@ -209,6 +209,16 @@ fn plant(stream: &Stream, cause: &'static str, mode: &str, rng: &mut StdRng) -> 
             let share = rng.random_range(0.2..0.8);
             judged.retain(|row| !inside(row) || rng.random_bool(share));
         }
+        // The stretch was lost, and what was collected again stands at shifted times: nothing of it is a row that live data has.
+        "moved" if mode == "fill" => {
+            let shifts = [HOUR, -HOUR, 2 * HOUR, 5 * HOUR + 30 * MINUTE];
+            let by = shifts[rng.random_range(0..shifts.len())];
+            let by = if until + by > stream.bounds.1 { -HOUR } else { by };
+            let mut again: Vec<Row> = original.iter().copied().filter(|row| inside(row)).collect();
+            again.iter_mut().for_each(|row| row.time += by);
+            judged.retain(|row| !inside(row));
+            return Trial { original: judged, backfill: Some(again), fill: true, planted: vec![planted] };
+        }
         "moved" => {
             let shifts = if flights { [HOUR, -HOUR, 2 * HOUR] } else { [HOUR, -HOUR, 5 * HOUR + 30 * MINUTE] };
             let by = shifts[rng.random_range(0..3)];
@@ -433,6 +443,11 @@ fn judge(stream: &Stream, trial: &Trial, key: &str, seed: u64) -> (BTreeSet<Gap>
                     explained.insert(at);
                     continue;
                 }
+                // In a fill the original lost the rows, and the backfill has them elsewhere.
+                if trial.fill && planted.cause == "moved" && text(row, "side").as_deref() == Some("original") {
+                    explained.insert(at);
+                    continue;
+                }
                 let mine = text(row, "series").is_none_or(|of| of == label);
                 let ends = [text(row, "from_time"), text(row, "until_time")].map(|at| at.map(|at| micros(&at)));
                 // What has only numbers belongs to a gap of time that says the same.
@@ -478,7 +493,7 @@ fn planted_causes_are_diagnosed() {
                     0 => (departures(), "replica"),
                     1 => (readings(&mut rng), "replica"),
                     // One side alone knows of no other place where a row should stand.
-                    _ if *cause == "moved" => continue,
+                    2 if *cause == "moved" => continue,
                     2 => (readings(&mut rng), "single"),
                     _ => (readings(&mut rng), "fill"),
                 };
@@ -547,14 +562,21 @@ fn alteration(word: &str, rng: &mut StdRng) -> (&'static str, Alter) {
         "trim" => ("note", Box::new(|old, _| Some(old.trim().to_string()))),
         "cut" => ("note", Box::new(|old, _| Some(old.chars().take(9).collect()))),
         "encoding" => ("note", Box::new(|old, _| Some(old.bytes().map(char::from).collect()))),
+        // Read as UTC where it was the wall clock of New York.
+        "moved" => (
+            "seen",
+            Box::new(|old, _| {
+                Some(gapless::domain::Instant(gapless::domain::Instant::parse(old).unwrap().0 - 18_000_000_000_000).to_string())
+            }),
+        ),
         // Nothing that one transformation explains.
         "unknown" => ("note", Box::new(|old, value| Some(format!("{}{old}", value as i64 % 97)))),
         other => panic!("no alteration {other}"),
     }
 }
 
-const ALTERATIONS: [&str; 12] =
-    ["offset", "factor", "rounded", "narrowed", "nulled", "overwritten", "replaced", "case", "trim", "cut", "encoding", "unknown"];
+const ALTERATIONS: [&str; 13] =
+    ["offset", "factor", "rounded", "narrowed", "nulled", "overwritten", "replaced", "case", "trim", "cut", "encoding", "unknown", "moved"];
 
 /// Altered values: the column, the transformation, and the slice and the file in which they lie, are named.
 #[test]
@@ -580,9 +602,11 @@ fn planted_alterations_are_explained_and_found_where_they_are() {
                 let ratio = rng.random_range(1..1_000) as f64 / 7.0;
                 let part = (row / 1_000) as usize;
                 let at = gapless::domain::Instant::from_micros(1_709_251_200_000_000 + row * MINUTE);
-                let of = |value: Option<&str>, ratio: &str, status: &str, note: &str| {
-                    format!("{row},{at},{own},{},{ratio},{status},\"{note}\"\n", value.unwrap_or(""))
+                let seen = gapless::domain::Instant::from_micros(1_709_251_200_000_000 + row * MINUTE + row % 7 * 1_000_000).to_string();
+                let of_all = |value: Option<&str>, ratio: &str, status: &str, note: &str, seen: &str| {
+                    format!("{row},{at},{own},{},{ratio},{status},\"{note}\",{seen}\n", value.unwrap_or(""))
                 };
+                let of = |value: Option<&str>, ratio: &str, status: &str, note: &str| of_all(value, ratio, status, note, &seen);
                 let (plain, plain_ratio) = (value.to_string(), ratio.to_string());
                 let whole = of(Some(&plain), &plain_ratio, status, &note);
                 let hit = own == region && part == file && (!few || rng.random_bool(0.6)) && (*word != "replaced" || status == "ready");
@@ -590,6 +614,7 @@ fn planted_alterations_are_explained_and_found_where_they_are() {
                     (false, _) => whole.clone(),
                     (true, "value") => of(alter("", value).as_deref(), &plain_ratio, status, &note),
                     (true, "ratio") => of(Some(&plain), &alter("", ratio).unwrap(), status, &note),
+                    (true, "seen") => of_all(Some(&plain), &plain_ratio, status, &note, &alter(&seen, 0.0).unwrap()),
                     (true, "status") => of(Some(&plain), &plain_ratio, &alter(status, 0.0).unwrap(), &note),
                     (true, _) => of(Some(&plain), &plain_ratio, status, &alter(&note, value).unwrap()),
                 };
@@ -600,7 +625,7 @@ fn planted_alterations_are_explained_and_found_where_they_are() {
             let case = Case::new();
             for (side, parts) in ["original", "backfill"].iter().zip(&sides) {
                 for (part, rows) in parts.iter().enumerate() {
-                    case.file(&format!("{side}/part-{part}.csv"), format!("id,ts,region,value,ratio,status,note\n{rows}"));
+                    case.file(&format!("{side}/part-{part}.csv"), format!("id,ts,region,value,ratio,status,note,seen\n{rows}"));
                 }
             }
             let run = case.verify(&["original", "backfill", "--key", "id", "--time", "ts", "--opt", "columns=value:float64,ratio:float64"]);
@@ -635,6 +660,80 @@ fn planted_alterations_are_explained_and_found_where_they_are() {
     assert!(score >= 0.95 && slices == planted && files == planted, "{shown}");
     if seeds == 3 {
         insta::assert_snapshot!("drill_alterations", shown);
+    }
+}
+
+/// Departures altered at one airport: the transformation and the airport are named.
+#[test]
+fn altered_departures_are_explained_and_found_where_they_are() {
+    use arrow::array::{Array, Int32Array};
+    use arrow::datatypes::Int32Type;
+    let seeds: u64 = std::env::var("GAPLESS_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(3);
+    let stream = departures();
+    let origins = stream.series_of();
+    type Change = fn(i32, i32) -> i32;
+    let numbers: [(&str, &str, Change); 5] = [
+        ("dep_delay", "offset", |value, by| value + by),
+        ("distance", "factor", |value, by| value * by),
+        ("distance", "cut", |value, _| value / 100 * 100),
+        ("air_time", "rounded", |value, _| (value + 5) / 10 * 10),
+        ("distance", "overwritten", |_, by| by),
+    ];
+    let texts: [(&str, &str, fn(&str) -> String); 3] = [
+        ("dest", "case", |value| value.to_lowercase()),
+        ("tailnum", "trim", |value| format!(" {value}")),
+        ("tailnum", "cut", |value| value.chars().take(3).collect()),
+    ];
+    for seed in 0..seeds {
+        let mut rng = StdRng::seed_from_u64(seed + 400);
+        let (by, origin) = (rng.random_range(2..50), ["EWR", "JFK", "LGA"][rng.random_range(0..3)]);
+        let altered = |name: &str, made: &dyn Fn(&ArrayRef) -> ArrayRef| {
+            let schema = stream.rows.schema();
+            let columns = schema.fields().iter().zip(stream.rows.columns());
+            batch(columns.map(|(f, c)| (f.name().as_str(), if f.name() == name { made(c) } else { c.clone() })).collect())
+        };
+        let mut trials: Vec<(&str, &str, RecordBatch)> = Vec::new();
+        for (column, word, change) in numbers {
+            trials.push((
+                column,
+                word,
+                altered(column, &|old| {
+                    let old = old.as_primitive::<Int32Type>();
+                    let new = old.iter().zip(&origins).map(|(v, o)| v.map(|v| if o == origin { change(v, by) } else { v }));
+                    Arc::new(new.collect::<Int32Array>())
+                }),
+            ));
+        }
+        for (column, word, change) in texts {
+            trials.push((
+                column,
+                word,
+                altered(column, &|old| {
+                    let old = arrow::compute::cast(old, &DataType::Utf8).unwrap();
+                    let old = old.as_string::<i32>();
+                    let new = old.iter().zip(&origins).map(|(v, o)| v.map(|v| if o == origin { change(v) } else { v.to_string() }));
+                    Arc::new(new.collect::<StringArray>())
+                }),
+            ));
+        }
+        for (column, word, rows) in trials {
+            let case = Case::new();
+            case.parquet("original.parquet", &stream.rows).parquet("backfill.parquet", &rows);
+            let run = case.verify(&["original.parquet", "backfill.parquet", "--key", stream.keys[0], "--time", stream.time]);
+            let diagnoses = run.table("diagnoses");
+            let of = |subject: &str| diagnoses.iter().filter(|row| row["subject"].as_deref() == Some(subject)).collect::<Vec<_>>();
+            let columns = of("column");
+            assert_eq!(columns.len(), 1, "{seed} {column} {word}: {}", run.stdout);
+            assert_eq!(
+                (columns[0]["column_name"].as_deref(), columns[0]["cause"].as_deref()),
+                (Some(column), Some(word)),
+                "{seed} {}",
+                run.stdout
+            );
+            let first = run.summary["streams"][0]["incidents"][0]["message"].as_str().unwrap();
+            assert!(first.starts_with("100 % of altered rows") && first.contains(&format!("origin = '{origin}'")), "{first}");
+            assert!(rows.num_rows() == stream.rows.num_rows() && rows.column_by_name(column).unwrap().len() == rows.num_rows());
+        }
     }
 }
 
@@ -715,6 +814,65 @@ fn a_cut_list_is_no_exact_count() {
     assert_eq!((first(&whole)["rows_exact"].as_bool(), first(&whole)["rows"].as_i64()), (Some(true), whole.count("missing_keys")));
     assert_eq!(first(&cut)["rows_exact"].as_bool(), Some(false));
     assert!(first(&cut)["message"].as_str().unwrap().starts_with("about "), "{}", first(&cut));
+}
+
+/// A sequence in steps, of ranges, or of log offsets: whether something was produced goes by the numbers that are missing, not by how far two are apart.
+#[test]
+fn what_a_sequence_says_goes_by_its_steps_ranges_and_skips() {
+    let time = |minute: i64| gapless::domain::Instant::from_micros(1_709_251_200_000_000 + minute * MINUTE).to_string();
+    let idle = |at: i64| time(at + if at >= 50 { 60 } else { 0 });
+    let cases: [(&str, fn(i64) -> String, &[&str], u64); 3] = [
+        ("n", |at| format!("{}", at * 10), &["--sequence", "n", "--sequence-step", "10"], 60),
+        ("n,m", |at| format!("{},{}", at * 10, at * 10 + 9), &["--sequence", "n,m"], 60),
+        // A marker of a transaction lies where the silence is.
+        (
+            "n,m",
+            |at| format!("{},{at}", at + i64::from(at >= 50)),
+            &["--sequence", "n", "--sequence-kind", "kafka_offset", "--payload-sequence", "m"],
+            60,
+        ),
+    ];
+    for (header, numbers, flags, lost) in cases {
+        let case = Case::new();
+        let silent: String = (0..100).map(|at| format!("{},{}\n", numbers(at), idle(at))).collect();
+        let gone: String = (0..200).filter(|at| !(50..110).contains(at)).map(|at| format!("{},{}\n", numbers(at), time(at))).collect();
+        case.file("silent.csv", format!("{header},ts\n{silent}")).file("gone.csv", format!("{header},ts\n{gone}"));
+        for (file, cause, rows) in [("silent.csv", "idle", 0), ("gone.csv", "lost", lost)] {
+            let run = case.verify(&[&[file, "--key", "n", "--time", "ts", "--cadence", "1m"], flags].concat());
+            let incidents = run.stream()["incidents"].as_array().unwrap().clone();
+            assert_eq!(incidents.len(), 1, "{flags:?} {}", run.stdout);
+            assert_eq!(
+                (incidents[0]["cause"].as_str(), incidents[0]["rows"].as_u64()),
+                (Some(cause), Some(rows)),
+                "{flags:?} {}",
+                run.stdout
+            );
+        }
+    }
+}
+
+/// How much memory there is, and how many threads share it, is no part of a diagnosis: also where more rows are missing than are followed one by one.
+#[test]
+fn a_diagnosis_does_not_follow_the_memory() {
+    let rows = 160_000_i64;
+    let side = |lost: bool| {
+        let mut rng = StdRng::seed_from_u64(31);
+        let kept: Vec<i64> = (0..rows).filter(|_| !lost || rng.random_bool(0.5)).collect();
+        let times = kept.iter().map(|at| 1_709_251_200_000_000 + at * 1_000_000).collect::<Vec<_>>();
+        batch(vec![
+            ("id", Arc::new(Int64Array::from(kept)) as ArrayRef),
+            ("ts", Arc::new(TimestampMicrosecondArray::from(times).with_timezone("UTC"))),
+        ])
+    };
+    let case = Case::new();
+    case.parquet("a.parquet", &side(false)).parquet("b.parquet", &side(true));
+    let told = |memory: &str, threads: &str| {
+        let run = case.verify(&["a.parquet", "b.parquet", "--key", "id", "--time", "ts", "--memory", memory, "--threads", threads]);
+        (run.stream()["incidents"].clone(), run.table("diagnoses").len())
+    };
+    let (incidents, diagnoses) = told("64MiB", "2");
+    assert_eq!((incidents.clone(), diagnoses), told("4GiB", "1"));
+    assert_eq!((incidents[0]["cause"].as_str(), incidents.as_array().unwrap().len()), (Some("partial"), 1), "{incidents}");
 }
 
 /// Silence that was planned is no loss, and nobody looks for its cause; the same silence without a plan is one.

@@ -7,6 +7,7 @@ use chrono_tz::Tz;
 use super::concentration::{Cut, Slice, WindowTally, concentrated};
 use super::evidence::{Evidence, FileSeen, Shown, Wrong};
 use super::holes::{SeriesNames, file_names};
+use super::refill::Refill;
 use super::shift::Shift;
 use super::transformation::{Class, Pair, explain};
 use super::words::{counted, grouped, percent, range};
@@ -37,6 +38,7 @@ pub(super) struct Altered<'a> {
     pub(super) evidence: &'a Evidence,
     pub(super) names: &'a SeriesNames,
     pub(super) moved: Option<&'a Shift>,
+    pub(super) refill: Option<&'a Refill>,
     pub(super) zones: &'a [Tz],
 }
 
@@ -44,6 +46,11 @@ impl Altered<'_> {
     /// Differences that the shift explains: their row stands where rows left, or where they went.
     fn is_moved(&self, touched: &HashSet<(&str, i128)>, difference: &Difference) -> bool {
         let last = difference.until.map(|until| until.0 - 1);
+        if let (Some(refill), Some(at)) = (self.refill, difference.from)
+            && self.names.place(&difference.series).is_some_and(|series| refill.overlaps(series, at.0))
+        {
+            return true;
+        }
         [difference.from.map(|from| from.0), last].into_iter().flatten().any(|at| touched.contains(&(difference.series.as_str(), at)))
     }
 
@@ -267,13 +274,16 @@ impl Altered<'_> {
         if conflicts > 0 {
             what.push(format!("{} with copies that disagree", counted(conflicts, "key")));
         }
-        let when = range(record.from.map(|at| at.0), record.until.map(|at| at.0));
-        let lead = match sentence(&told, "altered rows") {
-            Some(sentence) => format!("{sentence}{cut}; {} altered {when}", counted(rows, "row")),
-            None if thinned.is_some() => format!("{} altered {when}, spread over the stream{cut}", counted(rows, "row")),
-            None => format!("{} altered{cut} {when}, spread over the stream", counted(rows, "row")),
+        let when = match range(record.from.map(|at| at.0), record.until.map(|at| at.0)) {
+            empty if empty.is_empty() => empty,
+            when => format!(" {when}"),
         };
-        record.message = format!("{}: {}", lead.trim_end(), what.join("; "));
+        let lead = match sentence(&told, "altered rows") {
+            Some(sentence) => format!("{sentence}{cut}; {} altered{when}", counted(rows, "row")),
+            None if thinned.is_some() => format!("{} altered{when}, spread over the stream{cut}", counted(rows, "row")),
+            None => format!("{} altered{cut}{when}, spread over the stream", counted(rows, "row")),
+        };
+        record.message = format!("{lead}: {}", what.join("; "));
         Some((record, diagnoses))
     }
 }

@@ -94,9 +94,10 @@ pub(super) struct Track {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Point {
     /// Where it lies along the axis.
-    at: i128,
+    pub(super) at: i128,
     pub(super) time: Option<i128>,
-    pub(super) number: Option<i128>,
+    /// The first and the last number of the row; they are the same where a row has one.
+    pub(super) number: Option<(i128, i128)>,
     pub(super) file: Option<(Side, usize)>,
 }
 
@@ -293,7 +294,7 @@ fn can_slice(prepared: &Prepared, place: usize) -> bool {
         DataType::Boolean | DataType::Date32 | DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
         other => other.is_integer(),
     };
-    discrete && prepared.time != Some(place) && prepared.sequence != Some(place)
+    discrete && ![prepared.time, prepared.sequence, prepared.sequence_last].contains(&Some(place))
 }
 
 /// What one reader has seen of a file.
@@ -315,6 +316,7 @@ struct Reader {
     names: Vec<String>,
     time: Option<usize>,
     sequence: Option<usize>,
+    sequence_last: Option<usize>,
     series: Vec<usize>,
     identity: Vec<usize>,
     sliced: Vec<usize>,
@@ -442,9 +444,16 @@ impl Reader {
     fn add(&self, state: &mut State, batch: &RecordBatch) -> Result<(), DataFusionError> {
         let rows = batch.num_rows();
         let times = self.time.map(|place| Times::of(&self.column(place, batch)?)).transpose()?;
-        let numbers = match self.sequence {
-            Some(place) => whole_numbers(&self.column(place, batch)?)?,
-            None => vec![None; rows],
+        let whole = |place: usize| whole_numbers(&self.column(place, batch)?);
+        let numbers = self.sequence.map(whole).transpose()?;
+        let last_numbers = self.sequence_last.map(whole).transpose()?;
+        let number_of = |row: usize| -> Option<(i128, i128)> {
+            let first = numbers.as_ref().and_then(|numbers| numbers[row])?;
+            match &last_numbers {
+                // A range that ends before it begins holds no number.
+                Some(last) => last[row].filter(|last| *last >= first).map(|last| (first, last)),
+                None => Some((first, first)),
+            }
         };
         let arrivals = self.questions.late.map(|late| Times::of(&self.column(late.place, batch)?)).transpose()?;
         let series = self.series_of(state, batch)?;
@@ -461,13 +470,14 @@ impl Reader {
                 let extent = state.file.series.entry(place).or_insert((at, at));
                 *extent = (extent.0.min(at), extent.1.max(at));
             }
+            let number = number_of(row);
             for &track in self.tracks_of.get(place).into_iter().flatten() {
                 let along = match self.questions.tracks[track].axis {
                     Axis::Time => time,
-                    Axis::Sequence => numbers[row],
+                    Axis::Sequence => number.map(|(first, _)| first),
                 };
                 if let Some(at) = along {
-                    let point = Point { at, time, number: numbers[row], file };
+                    let point = Point { at, time, number, file };
                     let arrived = arrivals.as_ref().and_then(|arrivals| arrivals.at(row));
                     let late = self.questions.late.zip(time.zip(arrived)).and_then(|(late, (time, arrived))| late.of(time, arrived));
                     state.tracks[track].add(&self.questions.tracks[track], self.side, point, late);
@@ -607,6 +617,7 @@ pub(super) async fn gather(
         let tags = wrong_tags(prepared, opened.side, seed, &questions.keys[at]).map(Arc::new);
         let identity = if questions.keys[at].is_empty() { Vec::new() } else { prepared.identity() };
         let mut columns: Vec<usize> = prepared.time.into_iter().chain(prepared.sequence).chain(prepared.series.iter().copied()).collect();
+        columns.extend(prepared.sequence_last);
         columns.extend(&identity);
         columns.extend(&sliced);
         columns.extend(questions.content.iter().flatten());
@@ -638,6 +649,7 @@ pub(super) async fn gather(
                 names: prepared.paired.iter().map(|column| column.name.clone()).collect(),
                 time: prepared.time,
                 sequence: prepared.sequence,
+                sequence_last: prepared.sequence_last,
                 series: prepared.series.clone(),
                 identity: identity.clone(),
                 sliced: sliced.clone(),

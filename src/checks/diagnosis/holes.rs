@@ -12,6 +12,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::evidence::{Axis, Edge, Evidence, Track};
 use super::lateness::Spread;
+use super::numbers::Numbers;
+use super::refill::Refill;
 use super::shift::Shift;
 use super::thinning::{Lost, longest_run, stretches};
 use super::truncation::truncated;
@@ -85,6 +87,8 @@ struct Element {
     missed: u64,
     /// There are more such rows than are listed.
     cut: bool,
+    /// Places of rows that were joined to one.
+    places: u64,
 }
 
 impl Element {
@@ -111,6 +115,10 @@ pub(super) struct SeriesNames {
 }
 
 impl SeriesNames {
+    pub(super) fn place(&self, label: &str) -> Option<usize> {
+        self.places.get(label).copied()
+    }
+
     pub(super) fn add(&mut self, label: &str) -> usize {
         if let Some(place) = self.places.get(label) {
             return *place;
@@ -145,40 +153,44 @@ fn cut_classes(localised: &Localised) -> std::collections::BTreeSet<&'static str
 /// Places of rows that are told apart at most, before neighbours are joined. It does not follow the memory, so that what is said does not.
 const MOST_PLACES: usize = 1 << 18;
 
+/// Intervals that the pass for evidence follows at most, where they can be joined: some 600 bytes for each and reader.
+pub(super) const MOST_INTERVALS: usize = 1 << 16;
+
 /// Classes of differences about rows that are missing or repeated.
 const LACKING: [&str; 5] = ["duplicate_key", "missing_key", "missing_row", "unexpected_key", "unexpected_row"];
 
-/// Where rows of a series are missing or repeated, as disjoint stretches: from, until, rows.
+/// Where rows of a series are missing or repeated, as disjoint stretches: from, until, rows, and how many places were joined to it.
 #[derive(Debug, Default)]
 struct Stretches {
-    by_start: BTreeMap<i128, (i128, u64)>,
+    by_start: BTreeMap<i128, (i128, u64, u64)>,
 }
 
 impl Stretches {
     /// Takes rows at a place; true where that is a new stretch.
     fn add(&mut self, at: i128, rows: u64) -> bool {
-        if let Some((_, (_, held))) = self.by_start.range_mut(..=at).next_back().filter(|(_, (until, _))| at < *until) {
+        if let Some((_, (_, held, places))) = self.by_start.range_mut(..=at).next_back().filter(|(_, (until, ..))| at < *until) {
             *held += rows;
+            *places += u64::from(*places > 1);
             return false;
         }
-        self.by_start.insert(at, (at + 1, rows));
+        self.by_start.insert(at, (at + 1, rows, 1));
         true
     }
 
     /// Makes one of each two neighbours.
     fn join(&mut self) {
-        let mut joined: BTreeMap<i128, (i128, u64)> = BTreeMap::new();
-        let mut first: Option<(i128, i128, u64)> = None;
-        for (from, (until, rows)) in std::mem::take(&mut self.by_start) {
+        let mut joined: BTreeMap<i128, (i128, u64, u64)> = BTreeMap::new();
+        let mut first: Option<(i128, (i128, u64, u64))> = None;
+        for (from, (until, rows, places)) in std::mem::take(&mut self.by_start) {
             first = match first {
-                None => Some((from, until, rows)),
-                Some((start, _, before)) => {
-                    joined.insert(start, (until, before + rows));
+                None => Some((from, (until, rows, places))),
+                Some((start, (_, before, of_them))) => {
+                    joined.insert(start, (until, before + rows, of_them + places));
                     None
                 }
             };
         }
-        joined.extend(first.map(|(from, until, rows)| (from, (until, rows))));
+        joined.extend(first);
         self.by_start = joined;
     }
 }
@@ -223,6 +235,7 @@ impl Lines {
                 status: gap.status,
                 missed: 0,
                 cut: false,
+                places: 1,
             });
         }
         // When a row of the backfill came says little: it was collected again. What it puts into a gap of the original says when.
@@ -238,6 +251,7 @@ impl Lines {
                 status: "filled",
                 missed: 0,
                 cut: false,
+                places: 1,
             });
         }
         tracks.values_mut().for_each(|elements| elements.sort_by_key(|element| element.from));
@@ -282,8 +296,17 @@ impl Lines {
             }
         })?;
         for ((subject, whose, series), stretches) in rows {
-            let element =
-                |(from, (until, rows))| Element { subject, from, until, rows, exact: true, status: "open", missed: rows, cut: false };
+            let element = |(from, (until, rows, places))| Element {
+                subject,
+                from,
+                until,
+                rows,
+                exact: true,
+                status: "open",
+                missed: rows,
+                cut: false,
+                places,
+            };
             let track = tracks.entry((subject.family(), whose, series)).or_default();
             track.extend(stretches.by_start.into_iter().map(element));
             track.sort_by_key(|element| element.from);
@@ -307,13 +330,12 @@ impl Lines {
         Ok(Self { lines, timeless })
     }
 
-    /// Joins neighbouring rows until no more intervals are left than there is room for. What is joined is judged as one: survivors
-    /// inside are counted, and no longer where they lie.
-    pub(super) fn fit(&mut self, memory_bytes: u64, readers: usize) {
-        let room = memory_bytes / 8 / (readers as u64 + 1) / std::mem::size_of::<Edge>() as u64;
-        let size = |lines: &[Line]| lines.iter().map(|line| line.elements.len() as u64).sum::<u64>();
-        let mut before = u64::MAX;
-        while size(&self.lines) > room.max(1 << 10) && size(&self.lines) < before {
+    /// Joins neighbouring rows until no more than so many intervals are left, if it can: survivors inside are counted, and no longer where they
+    /// lie. What there is room for does not follow the memory, so that what is said does not.
+    pub(super) fn fit(&mut self, most: usize) {
+        let size = |lines: &[Line]| lines.iter().map(|line| line.elements.len()).sum::<usize>();
+        let mut before = usize::MAX;
+        while size(&self.lines) > most && size(&self.lines) < before {
             before = size(&self.lines);
             for line in &mut self.lines {
                 let mut joined: Vec<Element> = Vec::with_capacity(line.elements.len() / 2 + 1);
@@ -325,6 +347,7 @@ impl Lines {
                             last.until = element.until;
                             last.rows += element.rows;
                             last.missed += element.missed;
+                            last.places += element.places;
                             whole = true;
                         }
                         _ => {
@@ -393,6 +416,13 @@ pub(super) struct Hole {
     cut: bool,
 }
 
+impl Hole {
+    /// True where nothing but the measure of time says how many rows are missing.
+    pub(super) fn is_estimate(&self) -> bool {
+        !self.exact && self.missed == 0
+    }
+}
+
 /// Names of the files of a side, for evidence.
 pub(super) fn file_names(prepared: &Prepared, side: Side) -> Vec<String> {
     prepared.side(side).map(|opened| opened.files.iter().map(|file| file.relative.clone()).collect()).unwrap_or_default()
@@ -414,7 +444,8 @@ pub(super) fn holes(
     prepared: &Prepared,
     lines: &Lines,
     evidence: &Evidence,
-    moved: Option<&Shift>,
+    (moved, refill): (Option<&Shift>, Option<&Refill>),
+    numbers: &Numbers,
     untold: &Untold,
     names: &SeriesNames,
 ) -> Vec<Hole> {
@@ -435,7 +466,7 @@ pub(super) fn holes(
         let mut survivors = 0;
         for (at, element) in line.elements.iter().enumerate() {
             survivors += seen.between.get(at).copied().unwrap_or(0);
-            if went.took(line, element) {
+            if went.took(line, element, seen.edges.get(at)) {
                 gone.push(at);
             } else {
                 rest.push((at, survivors));
@@ -448,8 +479,7 @@ pub(super) fn holes(
             let around = Edge { before: edge(*first).before, after: edge(*last).after, ..Edge::default() };
             into.push(hole(line, &gone, around, None, true));
         }
-        let runs: Vec<Lost> =
-            rest.iter().map(|(at, survivors)| Lost { rows: line.elements[*at].wrong().max(1), survivors_before: *survivors }).collect();
+        let runs: Vec<Lost> = rest.iter().map(|(at, survivors)| lost(line, *at, *survivors, seen.edges.get(*at))).collect();
         for stretch in stretches(&runs) {
             let places: Vec<usize> = rest[stretch.first..=stretch.last].iter().map(|(at, _)| *at).collect();
             let (Some(first), Some(last)) = (places.first(), places.last()) else { continue };
@@ -460,7 +490,7 @@ pub(super) fn holes(
                 around.inside[1] += edge.inside[1];
                 edge.other.into_iter().for_each(|(first, last)| around.offer_inside(first, last));
             }
-            let runs = 1 + rest[stretch.first..=stretch.last].iter().skip(1).filter(|(_, survivors)| *survivors > 0).count();
+            let runs = stretch.runs_between(&runs);
             let thinned = stretch.thinned.then_some((stretch.survivors, stretch.lost, runs));
             let mut hole = hole(line, &places, around, thinned, false);
             for late in places.iter().filter_map(|at| seen.late.get(at)) {
@@ -483,6 +513,7 @@ pub(super) fn holes(
                 status: "open",
                 missed: *rows,
                 cut: false,
+                places: 1,
             }],
         };
         let mut hole = hole(&line, &[0], Edge::default(), None, false);
@@ -497,7 +528,7 @@ pub(super) fn holes(
                 let rows = counted(rows, "row");
                 hole.evidence = format!("{rows} of the series have a local time that comes twice or never, and may lie there");
             }
-            _ => settle(prepared, evidence, moved, hole),
+            _ => settle(prepared, evidence, (moved, refill), numbers, hole),
         }
     }
     thin_along(&mut holes);
@@ -507,6 +538,20 @@ pub(super) fn holes(
         order(a).cmp(&order(b)).then_with(|| names.labels[a.series].cmp(&names.labels[b.series]))
     });
     holes
+}
+
+/// What is lost in an interval. Where places were joined, the owner's rows between them survived.
+fn lost(line: &Line, at: usize, survivors_before: u64, edge: Option<&Edge>) -> Lost {
+    let element = &line.elements[at];
+    let inside = match (line.whose, edge) {
+        // Rows that came again lie in it themselves.
+        (Whose::One(side), Some(edge)) if element.places > 1 && element.subject == Subject::Repeats => {
+            edge.inside[side.index()].saturating_sub(element.rows + element.places)
+        }
+        (Whose::One(side), Some(edge)) if element.places > 1 => edge.inside[side.index()],
+        _ => 0,
+    };
+    Lost { rows: element.wrong().max(1), survivors_before, places: element.places, inside }
 }
 
 /// Which rows moved, by series and time.
@@ -526,8 +571,9 @@ impl Went {
         went
     }
 
-    /// True when most of the rows of an interval are elsewhere.
-    fn took(&self, line: &Line, element: &Element) -> bool {
+    /// True when most of the rows of an interval are elsewhere. A gap begins a cadence behind its last row, so that rows which came early and
+    /// went away stood before it: behind the last row that is there.
+    fn took(&self, line: &Line, element: &Element, edge: Option<&Edge>) -> bool {
         let times = match (line.family, line.whose) {
             (Family::Time, Whose::One(Side::Backfill)) => &self.from,
             (Family::Time, Whose::One(Side::Original)) => &self.to,
@@ -536,9 +582,10 @@ impl Went {
         if times.is_empty() {
             return false;
         }
-        let inside = times.range((line.series, element.from)..(line.series, element.until));
+        let last = edge.and_then(|edge| edge.before).map_or(element.from, |point| point.at + 1);
+        let inside = times.range((line.series, last.min(element.from))..(line.series, element.until));
         let rows: u64 = inside.map(|(_, rows)| rows).sum();
-        rows > 0 && rows * 2 >= element.missed
+        rows > 0 && rows * 2 >= element.wrong()
     }
 }
 
@@ -626,7 +673,13 @@ fn join_numbers(holes: &mut Vec<Hole>, numbered: Vec<Hole>) {
 }
 
 /// Finds the cause of a hole, from the most telling evidence to the least.
-fn settle(prepared: &Prepared, evidence: &Evidence, moved: Option<&Shift>, hole: &mut Hole) {
+fn settle(
+    prepared: &Prepared,
+    evidence: &Evidence,
+    (moved, refill): (Option<&Shift>, Option<&Refill>),
+    numbers: &Numbers,
+    hole: &mut Hole,
+) {
     match hole.subject {
         Subject::Repeats => return settle_repeats(hole),
         Subject::Late => {
@@ -641,13 +694,15 @@ fn settle(prepared: &Prepared, evidence: &Evidence, moved: Option<&Shift>, hole:
         (hole.cause, hole.evidence) = ("moved", shift.evidence.clone());
         return;
     }
+    if let (Whose::Recovered, Some(refill), Some((from, until))) = (hole.whose, refill, hole.from.zip(hole.until))
+        && refill.fills(hole.series, from, until)
+    {
+        (hole.cause, hole.evidence) = ("moved", refill.evidence.clone());
+        return;
+    }
     let other = other_side(prepared, hole);
     // What the other side holds in a gap is counted even where not every row is listed.
     let held = hole.missed.max(other.filter(|_| hole.subject == Subject::Gap).map_or(0, |side| hole.edge.inside[side.index()]));
-    let jump = match (hole.edge.before.and_then(|point| point.number), hole.edge.after.and_then(|point| point.number)) {
-        (Some(before), Some(after)) => Some((before, after)),
-        _ => None,
-    };
     let cut = match (hole.whose, hole.edge.before.and_then(|point| point.file), hole.from, hole.until) {
         (_, Some((side, _)), Some(from), Some(until)) if hole.subject != Subject::SequenceGap && hole.thinned.is_none() => {
             let names = Side::BOTH.map(|side| file_names(prepared, side));
@@ -664,12 +719,16 @@ fn settle(prepared: &Prepared, evidence: &Evidence, moved: Option<&Shift>, hole:
         Whose::One(side) => hole.edge.inside[side.index()],
         Whose::Recovered => hole.edge.inside.iter().sum(),
     };
-    let jump = jump.filter(|_| hole.thinned.is_none());
-    let numbers_lost = jump.map(|(before, after)| after - before - 1 - i128::from(own));
+    let jump = hole.edge.before.and_then(|point| point.number).zip(hole.edge.after.and_then(|point| point.number));
+    let jump = jump.filter(|_| hole.thinned.is_none()).and_then(|ends| numbers.between(hole.series, hole.whose, ends, own));
+    let numbers_lost = jump.map(|jump| jump.missing);
     if hole.subject == Subject::Gap {
         // A gap begins a cadence behind its last row, and a row that came early lies before that: its number is missing all the same.
-        let missing = numbers_lost.and_then(|missing| u64::try_from(missing).ok()).unwrap_or(0);
-        if held > 0 || numbers_lost.is_some_and(|missing| missing >= 0) {
+        // Where a sequence is of ranges, a row holds many numbers, and only that none is missing says how many rows are.
+        let ranges = prepared.sequence_last.is_some();
+        let of_rows = numbers_lost.filter(|missing| !ranges || *missing == 0);
+        let missing = of_rows.and_then(|missing| u64::try_from(missing).ok()).unwrap_or(0);
+        if held > 0 || of_rows.is_some_and(|missing| missing >= 0) {
             hole.rows = held.max(missing);
             hole.exact = !hole.cut;
         }
@@ -678,16 +737,7 @@ fn settle(prepared: &Prepared, evidence: &Evidence, moved: Option<&Shift>, hole:
     if let (true, Some(other)) = (held > 0, other) {
         said.push(format!("the {other} holds {} there", counted(held, "row")));
     }
-    if let Some((before, after)) = jump {
-        said.push(match after - before - 1 - i128::from(own) {
-            0 => format!("the sequence goes on from {before} to {after}: no number is missing"),
-            missing if missing > 0 => {
-                let missing = u64::try_from(missing).unwrap_or(u64::MAX);
-                format!("the sequence jumps from {before} to {after}: {} missing", counted(missing, "number"))
-            }
-            _ => format!("the sequence falls from {before} to {after}"),
-        });
-    }
+    said.extend(jump.map(|jump| jump.words()));
     // Most of the rows that are there on the other side came too late. In a fill they may have been collected again only then, so that
     // the end of a file says more.
     let late = other.map(|side| &hole.late[side.index()]).filter(|late| late.rows > 0);
@@ -727,7 +777,7 @@ fn settle(prepared: &Prepared, evidence: &Evidence, moved: Option<&Shift>, hole:
         "idle"
     } else {
         said.push(
-            "nothing says whether rows were produced: no number is missing beside it, no side holds rows there, and no file ends there"
+            "nothing says whether rows were produced: no number is missing beside it, no side holds rows there, and no file ends early there"
                 .to_string(),
         );
         "unknown"
@@ -756,9 +806,11 @@ fn rest_of(holes: &mut [Hole]) {
         let Some(whole) = next.checked_sub(1).and_then(|at| wholes.get(at)).filter(|whole| hole.until <= whole.until) else { continue };
         // What never came is not late.
         if matches!(hole.cause, "lost" | "unknown") && !matches!(whole.cause, "unknown" | "late") {
+            let left = format!("it is what the backfill left of a hole of the original, in which {}", whole.evidence);
+            // That nothing is known of the rest alone is no evidence of anything.
+            hole.evidence = if hole.cause == "unknown" { left } else { format!("{}; {left}", hole.evidence) };
             hole.cause = whole.cause;
             hole.file.clone_from(&whole.file);
-            hole.evidence = format!("{}; it is what the backfill left of a hole of the original: {}", hole.evidence, whole.evidence);
         }
     }
 }

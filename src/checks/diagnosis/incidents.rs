@@ -7,6 +7,7 @@ use super::words::{counted, length, percent, range};
 use crate::checks::continuity::Whose;
 use crate::domain::{Instant, Mode, Severity, pairs};
 use crate::findings::{DiagnosisRecord, IncidentRecord};
+use crate::job::Expect;
 use crate::staging::Prepared;
 
 /// Series that an incident names.
@@ -41,8 +42,13 @@ fn side_word(whose: Whose) -> &'static str {
     whose.as_str()
 }
 
-/// The incidents of some holes and their diagnoses, in order of time. Numbers are given later.
-pub(super) fn incidents(prepared: &Prepared, holes: &[Hole], names: &SeriesNames) -> Vec<(IncidentRecord, Vec<DiagnosisRecord>)> {
+/// The incidents of some holes and their diagnoses, in order of time; `moved` rows stand at shifted times. Numbers are given later.
+pub(super) fn incidents(
+    prepared: &Prepared,
+    holes: &[Hole],
+    moved: u64,
+    names: &SeriesNames,
+) -> Vec<(IncidentRecord, Vec<DiagnosisRecord>)> {
     let mut groups: Vec<Group<'_>> = Vec::new();
     // Holes come in order of time, so that a group can only be joined by what begins before it ends.
     let mut open: Vec<usize> = Vec::new();
@@ -70,10 +76,10 @@ pub(super) fn incidents(prepared: &Prepared, holes: &[Hole], names: &SeriesNames
             }
         }
     }
-    groups.iter().map(|group| incident(prepared, group, names)).collect()
+    groups.iter().map(|group| incident(prepared, group, moved, names)).collect()
 }
 
-fn incident(prepared: &Prepared, group: &Group<'_>, names: &SeriesNames) -> (IncidentRecord, Vec<DiagnosisRecord>) {
+fn incident(prepared: &Prepared, group: &Group<'_>, shifted: u64, names: &SeriesNames) -> (IncidentRecord, Vec<DiagnosisRecord>) {
     let first = group.holes[0];
     let moved = first.cause == "moved";
     let mut series: Vec<usize> = group.holes.iter().map(|hole| hole.series).collect();
@@ -91,10 +97,9 @@ fn incident(prepared: &Prepared, group: &Group<'_>, names: &SeriesNames) -> (Inc
         _ => "interruption",
     };
     let idle = first.cause == "idle";
-    // Of rows that moved, those that one side lacks and those that the other has too many are the same rows.
-    let counted_holes = group.holes.iter().filter(|hole| !moved || hole.whose == first.whose);
-    let rows: u64 = counted_holes.clone().map(|hole| hole.rows).sum();
-    let exact = counted_holes.clone().all(|hole| hole.exact);
+    // Rows that moved were counted one by one; the holes that they left say less, and those that they fill nothing new.
+    let rows: u64 = if moved { shifted } else { group.holes.iter().map(|hole| hole.rows).sum() };
+    let exact = moved || group.holes.iter().all(|hole| hole.exact);
     let severity = match (kind, first.status, class) {
         // What of a gap of the original is still open, the gap of the recovered stream says.
         (_, "filled" | "partly_filled", _) => Severity::Info,
@@ -191,8 +196,16 @@ fn message(
     nanos: Option<i128>,
 ) -> String {
     let first = group.holes[0];
-    let about = if exact { "" } else { "about " };
-    let counted_rows = format!("{about}{}", counted(rows, "row"));
+    // Of a window nobody knows more than that it should hold a row.
+    let by_windows = prepared.stream.cadence.is_none() && prepared.stream.continuity.expect != Some(Expect::Profile);
+    let about = match exact {
+        true => "",
+        false if by_windows && group.holes.iter().all(|hole| hole.subject == Subject::Gap && hole.is_estimate()) => "at least ",
+        false => "about ",
+    };
+    // A row stands for many numbers where a sequence is of ranges.
+    let ranges = prepared.sequence_last.is_some() && group.holes.iter().all(|hole| hole.subject == Subject::SequenceGap);
+    let counted_rows = format!("{about}{}", counted(rows, if ranges { "number" } else { "row" }));
     let compared = prepared.stream.mode == Mode::Replica;
     let of = match first.whose {
         Whose::One(side) if compared => format!(" in the {side}"),
@@ -238,7 +251,7 @@ fn message(
     });
     // The largest speaks for the others.
     let largest = group.holes.iter().rev().max_by_key(|hole| hole.rows).copied().unwrap_or(first);
-    let instance = if group.holes.len() > 1 && names.labels.len() > 1 {
+    let instance = if series.len() > 1 && first.cause != "moved" {
         format!("; for instance {}", pairs(&names.labels[largest.series]))
     } else {
         String::new()

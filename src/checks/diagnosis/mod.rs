@@ -19,6 +19,8 @@ mod evidence;
 mod holes;
 mod incidents;
 mod lateness;
+mod numbers;
+mod refill;
 mod shift;
 mod thinning;
 mod transformation;
@@ -33,8 +35,9 @@ use datafusion::execution::TaskContext;
 
 use self::alteration::Altered;
 use self::evidence::{Questions, Wrong, gather};
-use self::holes::{Lines, SeriesNames, Untold, holes, is_loss};
+use self::holes::{Lines, MOST_INTERVALS, SeriesNames, Untold, holes, is_loss};
 use self::lateness::LateRule;
+use self::numbers::Numbers;
 use super::continuity::Continuity;
 use super::differences::Difference;
 use super::screen::Screened;
@@ -141,8 +144,9 @@ pub async fn diagnose(
             untold.insert((names.add(label), side.side), stretches);
         }
     }
+    let numbers = Numbers::new(prepared.stream.sequence_step, continuity, &mut names);
     let mut lines = Lines::new(prepared, continuity, localised, &mut names)?;
-    lines.fit(options.memory_bytes, options.threads);
+    lines.fit(MOST_INTERVALS);
     let mut keys: [HashMap<Vec<u8>, u8>; 2] = [HashMap::new(), HashMap::new()];
     let mut slices = [false; 2];
     for difference in localised.differences.sample() {
@@ -167,9 +171,20 @@ pub async fn diagnose(
     let (evidence, _, stages) = gather(prepared, questions, options, seed, shower, context, progress).await?;
     let zones = alteration::zones(prepared);
     let moved = shift::find(&evidence.content[0], &evidence.content[1], &zones);
-    let found_holes = holes(prepared, &lines, &evidence, moved.as_ref(), &untold, &names);
-    let mut all = incidents::incidents(prepared, &found_holes, &names);
-    let altered = Altered { prepared, localised, continuity, evidence: &evidence, names: &names, moved: moved.as_ref(), zones: &zones };
+    let refill = refill::find(prepared, continuity, localised, moved.as_ref(), &mut names);
+    let found_holes = holes(prepared, &lines, &evidence, (moved.as_ref(), refill.as_ref()), &numbers, &untold, &names);
+    let shifted = moved.as_ref().map(|shift| shift.pairs.len() as u64).or(refill.as_ref().map(|refill| refill.rows)).unwrap_or(0);
+    let mut all = incidents::incidents(prepared, &found_holes, shifted, &names);
+    let altered = Altered {
+        prepared,
+        localised,
+        continuity,
+        evidence: &evidence,
+        names: &names,
+        moved: moved.as_ref(),
+        refill: refill.as_ref(),
+        zones: &zones,
+    };
     altered.add_slices(&mut all);
     all.extend(altered.shift(&all));
     all.extend(altered.incident());

@@ -2,12 +2,18 @@
 //!
 //! Where each row is lost with the same chance, s being the share that survives, runs of lost rows are 1/s long in the mean. An
 //! interruption takes many rows in a row and leaves its surroundings whole, so its runs are far longer than that.
+//!
+//! Where there are too many places to follow each, neighbours are joined to blocks, and of a block it is known how many places and how many
+//! survivors it holds. Of k places that were lost at random, none survives between in (1 − s)^(k − 1) of all blocks; runs leave far more such blocks.
 
 /// A run of rows that are missing, with how many of the owner's rows lie between it and the run before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Lost {
     pub(super) rows: u64,
     pub(super) survivors_before: u64,
+    /// Places that were joined to one, and the rows that survive between them; one place and none where each is followed.
+    pub(super) places: u64,
+    pub(super) inside: u64,
 }
 
 /// Runs that belong together.
@@ -20,6 +26,32 @@ pub(super) struct Stretch {
     /// Rows that are still there between the first and the last run.
     pub(super) survivors: u64,
     pub(super) thinned: bool,
+    /// Of blocks of joined places: how many, the places in them, and the rows that survive in them.
+    blocks: u64,
+    places: u64,
+    inside: u64,
+}
+
+impl Stretch {
+    /// Blocks of nothing but lost rows, or nearly so.
+    fn is_dense(&self, share: f64) -> bool {
+        (self.inside as f64) * 8.0 < (self.lost as f64) * share
+    }
+
+    /// How many runs of lost rows it holds; about, where places were joined.
+    pub(super) fn runs_between(&self, all: &[Lost]) -> usize {
+        let own = all.get(self.first..=self.last).unwrap_or_default();
+        let apart = 1 + own.iter().skip(1).filter(|run| run.survivors_before > 0).count();
+        // Between places that were lost at random lie as many ends of runs as the share of survivors says.
+        let joined: f64 =
+            own.iter().map(|run| run.places.saturating_sub(1) as f64 * run.inside as f64 / (run.inside + run.places) as f64).sum();
+        apart + joined.round() as usize
+    }
+
+    /// About as many runs as it is made of.
+    fn runs(&self) -> u64 {
+        if self.blocks == 0 { 1 } else { self.places.min(self.inside + 1) }
+    }
 }
 
 /// Runs that make a thinning at least; fewer are holes of their own.
@@ -37,10 +69,22 @@ pub(super) fn stretches(runs: &[Lost]) -> Vec<Stretch> {
             Some(last) if run.survivors_before == 0 => {
                 last.last = at;
                 last.lost += run.rows;
+                last.blocks += u64::from(run.places > 1);
+                last.places += run.places;
+                last.inside += run.inside;
             }
             _ => {
                 before.push(run.survivors_before);
-                joined.push(Stretch { first: at, last: at, lost: run.rows, survivors: 0, thinned: false });
+                joined.push(Stretch {
+                    first: at,
+                    last: at,
+                    lost: run.rows,
+                    survivors: 0,
+                    thinned: false,
+                    blocks: u64::from(run.places > 1),
+                    places: run.places,
+                    inside: run.inside,
+                });
             }
         }
     }
@@ -69,7 +113,15 @@ fn joined_again(stretches: Vec<Stretch>, runs: &[Lost]) -> Vec<Stretch> {
             let (survivors, lost) = (last.survivors + next.survivors, last.lost + next.lost);
             // The same bound, with the parts of the lost and the surviving rows exchanged.
             if between <= longest_run(lost, survivors, next.last - last.first + 1) {
-                *last = Stretch { first: last.first, last: next.last, lost, survivors: survivors + between, thinned: true };
+                *last = Stretch {
+                    last: next.last,
+                    lost,
+                    survivors: survivors + between,
+                    blocks: last.blocks + next.blocks,
+                    places: last.places + next.places,
+                    inside: last.inside + next.inside,
+                    ..*last
+                };
                 continue;
             }
         }
@@ -88,21 +140,32 @@ pub(super) fn longest_run(survivors: u64, lost: u64, runs: usize) -> u64 {
 /// Decides about runs that are linked. A longer run among short ones (an outage beside stray losses) splits them.
 fn settle(runs: &[Stretch], before: &[u64], out: &mut Vec<Stretch>) {
     let (Some(first), Some(last)) = (runs.first(), runs.last()) else { return };
-    let lost: u64 = runs.iter().map(|run| run.lost).sum();
-    let survivors: u64 = before.iter().skip(1).sum();
-    if runs.len() < FEWEST_RUNS {
+    let sum = |of: fn(&Stretch) -> u64| runs.iter().map(of).sum::<u64>();
+    let (lost, blocks, places, inside, all) =
+        (sum(|r| r.lost), sum(|r| r.blocks), sum(|r| r.places), sum(|r| r.inside), sum(Stretch::runs));
+    let survivors: u64 = before.iter().skip(1).sum::<u64>() + inside;
+    if all < FEWEST_RUNS as u64 {
         return out.extend(runs.iter().cloned());
     }
     let share = survivors as f64 / (survivors + lost) as f64;
-    let mean = lost as f64 / runs.len() as f64;
-    let longest = runs.iter().enumerate().max_by_key(|(at, run)| (run.lost, std::cmp::Reverse(*at))).map_or(0, |(at, _)| at);
-    if runs[longest].lost > longest_run(survivors, lost, runs.len()) {
+    let dense = runs.iter().enumerate().filter(|(_, run)| run.is_dense(share));
+    let longest = dense.max_by_key(|(at, run)| (run.lost, std::cmp::Reverse(*at))).map(|(at, _)| at);
+    if let Some(longest) = longest.filter(|at| runs[*at].lost > longest_run(survivors, lost, all as usize)) {
         settle(&runs[..longest], &before[..longest], out);
         out.push(runs[longest].clone());
         return settle(&runs[longest + 1..], &before[longest + 1..], out);
     }
-    if mean <= 2.0 / share.max(1e-9) {
-        out.push(Stretch { first: first.first, last: last.last, lost, survivors, thinned: true });
+    let thinned = match blocks {
+        0 => lost as f64 / all as f64 <= 2.0 / share.max(1e-9),
+        _ => {
+            let of_blocks = runs.iter().filter(|run| run.blocks > 0);
+            let (blocks, empty) = of_blocks.fold((0_u32, 0_u64), |(blocks, empty), run| (blocks + 1, empty + u64::from(run.inside == 0)));
+            let in_each = places as f64 / f64::from(blocks.max(1));
+            empty as f64 / f64::from(blocks.max(1)) <= 4.0 * (1.0 - share).powf(in_each - 1.0) + 0.02
+        }
+    };
+    if thinned {
+        out.push(Stretch { first: first.first, last: last.last, lost, survivors, thinned, blocks, places, inside });
     } else {
         out.extend(runs.iter().cloned());
     }
@@ -126,7 +189,7 @@ mod tests {
                     inside = false;
                 }
                 (false, false) => {
-                    runs.push(Lost { rows: 1, survivors_before: survivors });
+                    runs.push(Lost { rows: 1, survivors_before: survivors, places: 1, inside: 0 });
                     survivors = 0;
                     inside = true;
                 }
@@ -159,10 +222,45 @@ mod tests {
         assert_eq!(found.iter().map(|stretch| stretch.thinned).collect::<Vec<_>>(), [false, true]);
     }
 
+    /// Places of single rows, so many of them joined to a block.
+    fn blocks(kept: &[bool], of: usize) -> Vec<Lost> {
+        let lost: Vec<usize> = (0..kept.len()).filter(|at| !kept[*at]).collect();
+        let mut before = 0;
+        let mut found = Vec::new();
+        for places in lost.chunks(of) {
+            let (first, last) = (places[0], places[places.len() - 1]);
+            let inside = (last - first + 1 - places.len()) as u64;
+            found.push(Lost { rows: places.len() as u64, survivors_before: (first - before) as u64, places: places.len() as u64, inside });
+            before = last + 1;
+        }
+        found
+    }
+
+    #[test]
+    fn blocks_of_places_tell_the_same() {
+        for of in [2, 4, 8] {
+            for seed in 0..100 {
+                let mut rng = StdRng::seed_from_u64(seed);
+                let share: f64 = rng.random_range(0.15..0.95);
+                let kept: Vec<bool> = (0..9_000).map(|at| !(500..8_000).contains(&at) || rng.random_bool(share)).collect();
+                let found = stretches(&blocks(&kept, of));
+                let lost = kept.iter().filter(|kept| !**kept).count() as u64;
+                let thinned: u64 = found.iter().filter(|stretch| stretch.thinned).map(|stretch| stretch.lost).sum();
+                assert!(thinned * 100 >= lost * 97, "seed {seed}, share {share}, blocks of {of}: {thinned} of {lost}");
+                // Whole stretches are lost, and each comes back: no thinning.
+                let (long, period) = (rng.random_range(12..40), rng.random_range(80..300));
+                let nights: Vec<bool> = (0..20_000).map(|at| at % period >= long).collect();
+                assert!(stretches(&blocks(&nights, of)).iter().all(|stretch| !stretch.thinned), "seed {seed}: {long} of {period}, {of}");
+            }
+        }
+    }
+
     #[test]
     fn runs_that_touch_are_one() {
-        let found = stretches(&[Lost { rows: 2, survivors_before: 9 }, Lost { rows: 3, survivors_before: 0 }]);
-        assert_eq!(found, [Stretch { first: 0, last: 1, lost: 5, survivors: 0, thinned: false }]);
+        let lost = |rows, survivors_before| Lost { rows, survivors_before, places: 1, inside: 0 };
+        let found = stretches(&[lost(2, 9), lost(3, 0)]);
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].last, found[0].lost, found[0].survivors, found[0].thinned), (1, 5, 0, false));
         assert_eq!(stretches(&[]), []);
     }
 }

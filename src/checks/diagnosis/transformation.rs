@@ -83,6 +83,26 @@ impl Number {
         self.coefficient.checked_mul(10_i128.checked_pow(scale.checked_sub(self.scale)?)?)
     }
 
+    /// True when the other has so many digits behind the point and is what this one rounds to: of two that are equally near, either.
+    fn rounds_to(self, other: Self, digits: i32) -> bool {
+        let Some(away) = self.to_digits(digits, false) else { return false };
+        if away == other {
+            return true;
+        }
+        // Half to even ends where cutting does, or where half away from zero does.
+        let half = i32::try_from(self.scale).is_ok_and(|scale| {
+            let unit = u32::try_from(scale - digits).ok().and_then(|drop| 10_i128.checked_pow(drop));
+            unit.is_some_and(|unit| (self.coefficient % unit).abs() * 2 == unit)
+        });
+        half && self.to_digits(digits, true) == Some(other)
+    }
+
+    /// The place of its first digit: 0 for units, −1 for tenths, 1 for tens.
+    fn magnitude(self) -> i32 {
+        let digits = self.coefficient.unsigned_abs().checked_ilog10().map_or(0, |log| log as i32);
+        digits - i32::try_from(self.scale).unwrap_or(0)
+    }
+
     /// With so many digits behind the point (fewer than none: zeros before it), rounded half away from zero, or cut.
     fn to_digits(self, digits: i32, cut: bool) -> Option<Self> {
         let drop = i32::try_from(self.scale).ok()? - digits;
@@ -193,7 +213,8 @@ fn numbers(pairs: &[(&str, &str)], float: bool) -> Vec<Explained> {
     // Fewest digits first, and of one number of digits rounding before cutting: each explains what the other does, and more.
     for digits in (-6..=9).rev() {
         for cut in [false, true] {
-            let rows = parsed.iter().filter(|(a, b)| a != b && a.to_digits(digits, cut) == Some(*b)).count() as u64;
+            let holds = |a: Number, b: Number| if cut { a.to_digits(digits, true) == Some(b) } else { a.rounds_to(b, digits) };
+            let rows = parsed.iter().filter(|(a, b)| a != b && holds(*a, *b)).count() as u64;
             let way = if cut { "cut" } else { "rounded" };
             let what = match digits {
                 0 => format!("{way} to whole numbers"),
@@ -201,6 +222,17 @@ fn numbers(pairs: &[(&str, &str)], float: bool) -> Vec<Explained> {
                 _ => format!("{way} to multiples of {}", 10_u64.pow(digits.unsigned_abs())),
             };
             found.push(Explained { word: if cut { "cut" } else { "rounded" }, what, rows });
+        }
+    }
+    for digits in (1..=15).rev() {
+        for cut in [false, true] {
+            let holds = |a: Number, b: Number| {
+                let behind = digits - 1 - a.magnitude();
+                if cut { a.to_digits(behind, true) == Some(b) } else { a.rounds_to(b, behind) }
+            };
+            let rows = parsed.iter().filter(|(a, b)| a != b && holds(*a, *b)).count() as u64;
+            let (word, digits) = (if cut { "cut" } else { "rounded" }, counted(digits.unsigned_abs().into(), "significant digit"));
+            found.push(Explained { word, what: format!("{word} to {digits}"), rows });
         }
     }
     let doubles: Vec<(f64, f64)> = pairs.iter().filter_map(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?))).collect();
@@ -224,7 +256,11 @@ fn numbers(pairs: &[(&str, &str)], float: bool) -> Vec<Explained> {
             // Sums of doubles round: near enough is a billionth of the larger.
             true => {
                 let by = coefficient as f64 / 10_f64.powi(scale as i32);
-                let near = |a: f64, b: f64| (b - a - by).abs() <= 1e-9 * a.abs().max(b.abs()).max(by.abs());
+                let near = |a: f64, b: f64| {
+                    let enough = 1e-9 * a.abs().max(b.abs()).max(by.abs());
+                    // An offset that is lost in the tolerance says nothing.
+                    (b - a - by).abs() <= enough && by.abs() > enough
+                };
                 doubles.iter().filter(|(a, b)| near(*a, *b)).count() as u64
             }
         };
@@ -240,7 +276,11 @@ fn numbers(pairs: &[(&str, &str)], float: bool) -> Vec<Explained> {
         for factor in [round_factor(raw), raw] {
             let last = parsed.iter().map(|(_, b)| b.scale).max().unwrap_or(0);
             let half_a_digit = if float { 0.0 } else { 0.5 * 10_f64.powi(-(last as i32)) };
-            let near = |a: f64, b: f64| (b - a * factor).abs() <= 1e-9 * b.abs() + half_a_digit * 1.000_001;
+            let near = |a: f64, b: f64| {
+                let enough = 1e-9 * b.abs() + half_a_digit * 1.000_001;
+                // A factor whose work is lost in the tolerance says nothing.
+                (b - a * factor).abs() <= enough && (a * factor - a).abs() > enough
+            };
             let rows = doubles.iter().filter(|(a, b)| near(*a, *b)).count() as u64;
             let inverse = (1.0 / factor).round();
             let what = if factor == -1.0 {
@@ -325,7 +365,7 @@ mod tests {
     #[test]
     fn each_transformation_is_named() {
         type Case<'a> = (Class, &'a [(&'a str, &'a str)], &'a str, &'a str);
-        let cases: [Case<'_>; 18] = [
+        let cases: [Case<'_>; 22] = [
             (Class::Exact, &[("1", "101"), ("5", "105"), ("-7", "93")], "offset", "+100 added"),
             (Class::Exact, &[("1.50", "1.25"), ("5.00", "4.75"), ("7.25", "7.00")], "offset", "−0.25 added"),
             (Class::Float, &[("0.1", "0.30000000000000004"), ("0.5", "0.7"), ("1.0", "1.2")], "offset", "+0.2 added"),
@@ -334,6 +374,16 @@ mod tests {
             (Class::Float, &[("1.5", "-1.5"), ("2.0", "-2.0"), ("-8.25", "8.25")], "factor", "turned in sign"),
             (Class::Exact, &[("10.00", "11.50"), ("7.37", "8.48"), ("123.45", "141.97")], "factor", "multiplied by 1.15"),
             (Class::Float, &[("1.234", "1.23"), ("5.678", "5.68"), ("0.015", "0.02")], "rounded", "rounded to 2 digits"),
+            // Half to even, as Python and NumPy have it, with a pair that half away from zero does not explain.
+            (
+                Class::Float,
+                &[("236.75", "236.8"), ("0.25", "0.2"), ("17.43", "17.4"), ("980.61", "980.6")],
+                "rounded",
+                "rounded to 1 digit",
+            ),
+            (Class::Exact, &[("236.733", "236.700"), ("999.951", "1000.000"), ("17.43", "17.400")], "rounded", "rounded to 1 digit"),
+            (Class::Float, &[("236.733", "237.0"), ("17.433", "17.4"), ("0.98061", "0.981")], "rounded", "rounded to 3 significant digits"),
+            (Class::Float, &[("123456.0", "123000.0"), ("17.478", "17.4"), ("0.98069", "0.98")], "cut", "cut to 3 significant digits"),
             (Class::Exact, &[("1.99", "1.00"), ("5.67", "5.00"), ("-3.50", "-3.00")], "cut", "cut to whole numbers"),
             (
                 Class::Float,

@@ -106,7 +106,8 @@ pub(super) fn truncated(
         return None;
     }
     if order.len() == 1 {
-        return Some(Truncated {
+        // Every series of a lone file ends with it. Only where the other side goes on behind it is its end early.
+        return others.map(|_| Truncated {
             file,
             evidence: format!(
                 "the file '{name}' ends at {}; {} up to {} are missing behind it",
