@@ -832,16 +832,17 @@ fn reason(record: &StreamRecord, options: &RunOptions) -> String {
             }
         }
     }
-    if parts.is_empty() {
-        // Beside accepted findings, and for checks that have no count of their own, what is left of each check is said.
-        let threshold = if options.fail_on == crate::job::FailOn::Warn { Severity::Warn } else { Severity::Error };
-        for check in record.checks.iter().filter(|check| check.status == CheckStatus::Fail) {
-            let overview = &record.findings.overview;
-            let accepted = overview.count(|tally| tally.check == check.check && tally.accepted);
-            let weighs = overview.count(|tally| tally.check == check.check && !tally.accepted && tally.severity >= threshold) > 0;
-            if weighs || check.severity >= threshold && check.findings > accepted {
-                parts.push(format!("{} {}", check.findings.saturating_sub(accepted), check.check));
-            }
+    // Beside accepted findings, and for checks that no count speaks of, what is left of each check is said.
+    let threshold = if options.fail_on == crate::job::FailOn::Warn { Severity::Warn } else { Severity::Error };
+    for check in record.checks.iter().filter(|check| check.status == CheckStatus::Fail) {
+        if record.accepted == 0 && is_counted(&check.check, counts) {
+            continue;
+        }
+        let overview = &record.findings.overview;
+        let accepted = overview.count(|tally| tally.check == check.check && tally.accepted);
+        let weighs = overview.count(|tally| tally.check == check.check && !tally.accepted && tally.severity >= threshold) > 0;
+        if weighs || check.severity >= threshold && check.findings > accepted {
+            parts.push(in_words(&check.check, check.findings.saturating_sub(accepted)));
         }
     }
     let mut text = parts.join(", ");
@@ -855,6 +856,46 @@ fn reason(record: &StreamRecord, options: &RunOptions) -> String {
         text.push_str("; and not everything could be looked at");
     }
     text
+}
+
+/// So many findings of a check, as people say it; a rule is called by its name.
+fn in_words(check: &str, count: u64) -> String {
+    let (one, many) = match check {
+        "local_time" => ("local time that comes twice or never", "local times that come twice or never"),
+        "null_time" => ("series with rows without a time", "series with rows without a time"),
+        "missing_series" => ("missing series", "missing series"),
+        "unexpected_series" => ("unexpected series", "unexpected series"),
+        "outage_open" => ("series with an open outage", "series with an open outage"),
+        "late_row" => ("series with late rows", "series with late rows"),
+        "sequence_invalid" => ("series with invalid numbers", "series with invalid numbers"),
+        "row_outside_outage" => ("series with rows outside the outage", "series with rows outside the outage"),
+        "stale_accept" => ("acceptance that covers nothing", "acceptances that cover nothing"),
+        "expired_accept" => ("expired acceptance", "expired acceptances"),
+        "value_mismatch" => ("value mismatch", "value mismatches"),
+        "digest_mismatch" => ("digest mismatch", "digest mismatches"),
+        "manifest_mismatch" => ("manifest mismatch", "manifest mismatches"),
+        "column_type_mismatch" => ("column type mismatch", "column type mismatches"),
+        rule if !catalogue::all().iter().any(|known| known.id == rule) => return format!("{count} {rule}"),
+        other => return plural(count, &other.replace('_', " ")),
+    };
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// Whether what a check found is in one of the counts that a reason begins with.
+fn is_counted(check: &str, counts: &Counts) -> bool {
+    let some = |of: &[Option<u64>]| of.iter().any(|count| count.is_some_and(|count| count > 0));
+    let keys = [counts.missing_keys, counts.unexpected_keys, counts.mismatched_keys, counts.surplus_rows];
+    let rows = [counts.missing_rows, counts.unexpected_rows];
+    match check {
+        "gap" => some(&[counts.gaps]),
+        "sequence_gap" => some(&[counts.sequence_gaps]),
+        "seam_gap" | "outage_open" => some(&[counts.gaps, counts.sequence_gaps]),
+        "missing_key" | "unexpected_key" | "value_mismatch" | "missing_row" | "unexpected_row" => true,
+        // Whole windows, files and numbers differ where rows do.
+        "duplicate_key" | "sequence_duplicate" => some(&[counts.mismatched_keys, counts.surplus_rows]),
+        "digest_mismatch" | "short_window" => some(&keys) || some(&rows),
+        _ => !catalogue::all().iter().any(|known| known.id == check) && some(&[counts.violations]),
+    }
 }
 
 fn now() -> Instant {
