@@ -26,8 +26,9 @@ pub(super) struct Stretch {
     /// Rows that are still there between the first and the last run.
     pub(super) survivors: u64,
     pub(super) thinned: bool,
-    /// Of blocks of joined places: how many, the places in them, and the rows that survive in them.
+    /// Of blocks of joined places: how many, those without a survivor, the places in them, and the rows that survive in them.
     blocks: u64,
+    empty: u64,
     places: u64,
     inside: u64,
 }
@@ -70,6 +71,7 @@ pub(super) fn stretches(runs: &[Lost]) -> Vec<Stretch> {
                 last.last = at;
                 last.lost += run.rows;
                 last.blocks += u64::from(run.places > 1);
+                last.empty += u64::from(run.places > 1 && run.inside == 0);
                 last.places += run.places;
                 last.inside += run.inside;
             }
@@ -82,6 +84,7 @@ pub(super) fn stretches(runs: &[Lost]) -> Vec<Stretch> {
                     survivors: 0,
                     thinned: false,
                     blocks: u64::from(run.places > 1),
+                    empty: u64::from(run.places > 1 && run.inside == 0),
                     places: run.places,
                     inside: run.inside,
                 });
@@ -118,6 +121,7 @@ fn joined_again(stretches: Vec<Stretch>, runs: &[Lost]) -> Vec<Stretch> {
                     lost,
                     survivors: survivors + between,
                     blocks: last.blocks + next.blocks,
+                    empty: last.empty + next.empty,
                     places: last.places + next.places,
                     inside: last.inside + next.inside,
                     ..*last
@@ -141,8 +145,9 @@ pub(super) fn longest_run(survivors: u64, lost: u64, runs: usize) -> u64 {
 fn settle(runs: &[Stretch], before: &[u64], out: &mut Vec<Stretch>) {
     let (Some(first), Some(last)) = (runs.first(), runs.last()) else { return };
     let sum = |of: fn(&Stretch) -> u64| runs.iter().map(of).sum::<u64>();
-    let (lost, blocks, places, inside, all) =
-        (sum(|r| r.lost), sum(|r| r.blocks), sum(|r| r.places), sum(|r| r.inside), sum(Stretch::runs));
+    let (lost, all) = (sum(|run| run.lost), sum(Stretch::runs));
+    let (blocks, empty) = (sum(|run| run.blocks), sum(|run| run.empty));
+    let (places, inside) = (sum(|run| run.places), sum(|run| run.inside));
     let survivors: u64 = before.iter().skip(1).sum::<u64>() + inside;
     if all < FEWEST_RUNS as u64 {
         return out.extend(runs.iter().cloned());
@@ -158,14 +163,14 @@ fn settle(runs: &[Stretch], before: &[u64], out: &mut Vec<Stretch>) {
     let thinned = match blocks {
         0 => lost as f64 / all as f64 <= 2.0 / share.max(1e-9),
         _ => {
-            let of_blocks = runs.iter().filter(|run| run.blocks > 0);
-            let (blocks, empty) = of_blocks.fold((0_u32, 0_u64), |(blocks, empty), run| (blocks + 1, empty + u64::from(run.inside == 0)));
-            let in_each = places as f64 / f64::from(blocks.max(1));
-            empty as f64 / f64::from(blocks.max(1)) <= 4.0 * (1.0 - share).powf(in_each - 1.0) + 0.02
+            let in_each = places as f64 / blocks as f64;
+            // A fifth, and four standard deviations, more than chance has it.
+            let by_chance = (1.0 - share).powf(in_each - 1.0);
+            empty as f64 / blocks as f64 <= 1.2 * by_chance + 4.0 * (by_chance / blocks as f64).sqrt() + 0.02
         }
     };
     if thinned {
-        out.push(Stretch { first: first.first, last: last.last, lost, survivors, thinned, blocks, places, inside });
+        out.push(Stretch { first: first.first, last: last.last, lost, survivors, thinned, blocks, empty, places, inside });
     } else {
         out.extend(runs.iter().cloned());
     }
