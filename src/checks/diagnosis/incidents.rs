@@ -229,7 +229,8 @@ fn message(
             }
             _ => format!("the tails of files are missing{of}, {counted_rows} lost"),
         },
-        ("late", _) => format!("{counted_rows} came late{of}"),
+        ("late", _) if first.subject == Subject::Late => format!("{counted_rows} came late{of}"),
+        ("late", _) => format!("{counted_rows} missing{of} that came late"),
         ("moved", _) => format!("{} stand at shifted times in the backfill", counted_rows),
         ("duplicate_replay", _) => format!("{counted_rows} came again{of}"),
         ("unknown", _) if first.subject == Subject::Repeats => format!("{counted_rows} came again{of}, cause unknown"),

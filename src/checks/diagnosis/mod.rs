@@ -144,7 +144,7 @@ pub async fn diagnose(
             untold.insert((names.add(label), side.side), stretches);
         }
     }
-    let numbers = Numbers::new(prepared.stream.sequence_step, continuity, &mut names);
+    let numbers = Numbers::new(&prepared.stream, continuity, &mut names);
     let mut lines = Lines::new(prepared, continuity, localised, &mut names)?;
     lines.fit(MOST_INTERVALS);
     let mut keys: [HashMap<Vec<u8>, u8>; 2] = [HashMap::new(), HashMap::new()];

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::holes::{SeriesNames, is_loss};
 use super::words::counted;
 use crate::checks::continuity::{Continuity, Range, Whose};
+use crate::job::{SequenceKind, Stream};
 
 /// A gap of the sequence: its ends, and the numbers lost in it and in all gaps before it.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +26,8 @@ struct Missing {
 #[derive(Debug, Default)]
 pub(super) struct Numbers {
     step: i128,
+    /// Offsets of a log, some of which are skipped.
+    is_log: bool,
     gaps: BTreeMap<(usize, Whose), Vec<Missing>>,
     /// Series whose sequence was judged.
     judged: BTreeSet<(usize, Whose)>,
@@ -61,8 +64,13 @@ impl Jump {
 }
 
 impl Numbers {
-    pub(super) fn new(step: i128, facts: &Continuity, names: &mut SeriesNames) -> Self {
-        let mut numbers = Self { step: step.max(1), ..Self::default() };
+    pub(super) fn new(stream: &Stream, facts: &Continuity, names: &mut SeriesNames) -> Self {
+        let is_log = stream.sequence_kind == SequenceKind::KafkaOffset;
+        Self::of(stream.sequence_step, is_log, facts, names)
+    }
+
+    fn of(step: i128, is_log: bool, facts: &Continuity, names: &mut SeriesNames) -> Self {
+        let mut numbers = Self { step: step.max(1), is_log, ..Self::default() };
         for span in &facts.spans {
             if matches!(span.range, Range::Sequence(_, _)) {
                 numbers.judged.insert((names.add(&span.series), span.whose));
@@ -94,7 +102,7 @@ impl Numbers {
             return None;
         }
         let (last, first) = (before.1, after.0);
-        let jump = |missing| Jump { before: last, after: first, missing, skipped: missing == 0 && first - last > self.step };
+        let jump = |missing| Jump { before: last, after: first, missing, skipped: self.is_log && missing == 0 && first - last > self.step };
         // Rows inside that the series has do not miss their numbers.
         let apart = (first - last).div_euclid(self.step) - 1 - i128::from(own);
         if first <= last || self.restarted.contains(&series) {
@@ -104,7 +112,7 @@ impl Numbers {
         let inside = &gaps[gaps.partition_point(|gap| gap.from < last)..gaps.partition_point(|gap| gap.until <= first)];
         let missing = inside.first().zip(inside.last()).map_or(0, |(first, last)| last.before + last.lost - first.before);
         // A row inside may have come early or late, and hold a number between the two.
-        Some(Jump { skipped: missing == 0 && own == 0 && first - last > self.step, ..jump(missing) })
+        Some(jump(missing))
     }
 }
 
@@ -131,7 +139,7 @@ mod tests {
         let span = SpanFact { series: series.clone(), whose: OWN, range: Range::Sequence(0, 1_000), rows: 1 };
         let facts = Continuity { gaps: gaps.iter().map(gap).collect(), spans: vec![span], ..Continuity::default() };
         let mut names = SeriesNames::default();
-        (Numbers::new(step, &facts, &mut names), names.add("{}"))
+        (Numbers::of(step, true, &facts, &mut names), names.add("{}"))
     }
 
     #[test]
