@@ -109,7 +109,9 @@ impl Numbers {
             return Some(Jump { skipped: false, ..jump(apart) });
         }
         let gaps = self.gaps.get(&(series, whose)).map_or(&[][..], Vec::as_slice);
-        let inside = &gaps[gaps.partition_point(|gap| gap.from < last)..gaps.partition_point(|gap| gap.until <= first)];
+        // A row whose number is none of the sequence may stand in the midst of a gap.
+        let (start, end) = (gaps.partition_point(|gap| gap.from < last), gaps.partition_point(|gap| gap.until <= first));
+        let inside = gaps.get(start..end).unwrap_or_default();
         let missing = inside.first().zip(inside.last()).map_or(0, |(first, last)| last.before + last.lost - first.before);
         // A row inside may have come early or late, and hold a number between the two.
         Some(jump(missing))
@@ -164,5 +166,8 @@ mod tests {
         let words = skipping.between(series, OWN, ((58, 58), (60, 60)), 0).unwrap().words();
         assert!(words.contains("no row is missing"), "{words}");
         assert!(skipping.between(series, OWN, ((9, 9), (3, 3)), 0).unwrap().missing < 0);
+        // Off its step, in the midst of a gap.
+        let (stepped, series) = numbers(10, &[(40, 100, 6, "open")]);
+        assert_eq!(stepped.between(series, OWN, ((75, 75), (80, 80)), 0).unwrap().missing, 0);
     }
 }
