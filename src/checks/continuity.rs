@@ -187,6 +187,12 @@ pub(super) struct Tables {
     judged: u64,
     /// And those of which all rows came late.
     late: Vec<WindowFact>,
+    /// Rows of each side by the start of a window, with its end: all series together.
+    rows: BTreeMap<i128, (i128, [u64; 2])>,
+    /// Of the spans, those of a backfill whose series has an open gap of the recovered stream.
+    again: Vec<SpanFact>,
+    /// Gaps up to here belong to spans that are relations already.
+    gaps: usize,
 }
 
 impl Continuity {
@@ -205,6 +211,19 @@ impl Continuity {
         self.tables.late.iter().chain(self.windows.iter().filter(|window| came_late(window)))
     }
 
+    /// Rows of each side by the start of a window, with its end: all series together.
+    pub(super) fn rows_by_window(&self) -> BTreeMap<i128, (i128, [u64; 2])> {
+        let mut rows = self.tables.rows.clone();
+        add_rows(&mut rows, &self.windows);
+        rows
+    }
+
+    /// The stretches of time that a backfill covers in series with an open gap of the recovered stream.
+    pub(super) fn collected_again(&self) -> impl Iterator<Item = &SpanFact> {
+        let open = series_with_open_gaps(&self.gaps[self.tables.gaps..]);
+        self.tables.again.iter().chain(self.spans.iter().filter(move |span| is_again(span) && open.contains(&span.series)))
+    }
+
     /// Leaves the checksums out of the report: under a secret seed they mean nothing outside the run, and showing them would help a forger.
     pub fn keep_checksums_secret(&mut self) {
         self.windows.iter_mut().for_each(|window| window.checksums = [None, None]);
@@ -216,11 +235,30 @@ impl Continuity {
     /// Arrow could not build one.
     pub(super) fn tabulate(&mut self) -> std::result::Result<(), ArrowError> {
         self.tables.judged = self.windows_judged();
+        add_rows(&mut self.tables.rows, &self.windows);
+        let open = series_with_open_gaps(&self.gaps[self.tables.gaps..]);
+        self.tables.again.extend(self.spans.iter().filter(|span| is_again(span) && open.contains(&span.series)).cloned());
+        self.tables.gaps = self.gaps.len();
         self.tables.windows.push(relations::windows(&self.windows)?);
         self.tables.late.extend(std::mem::take(&mut self.windows).into_iter().filter(came_late));
         self.tables.spans.push(relations::spans(&std::mem::take(&mut self.spans))?);
         Ok(())
     }
+}
+
+fn add_rows(rows: &mut BTreeMap<i128, (i128, [u64; 2])>, windows: &[WindowFact]) {
+    for (fact, window) in windows.iter().filter_map(|fact| Some((fact, fact.window?))) {
+        let (_, known) = rows.entry(window.start.0).or_insert((window.end.0, [0; 2]));
+        known.iter_mut().zip(fact.rows).for_each(|(known, rows)| *known += rows.unwrap_or(0));
+    }
+}
+
+fn series_with_open_gaps(gaps: &[GapFact]) -> BTreeSet<Arc<str>> {
+    gaps.iter().filter(|gap| gap.whose == Whose::Recovered && gap.status == "open").map(|gap| gap.series.clone()).collect()
+}
+
+fn is_again(span: &SpanFact) -> bool {
+    span.whose == Whose::One(Side::Backfill) && matches!(span.range, Range::Time(_, _))
 }
 
 fn came_late(window: &WindowFact) -> bool {

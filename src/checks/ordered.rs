@@ -13,6 +13,9 @@ use crate::job::RunOptions;
 use crate::progress::Progress;
 use crate::staging::Prepared;
 
+/// What a doubt speaks of where there were too many gaps in the numbers of a series.
+pub(super) const UNJUDGED_NUMBERS: &str = "gaps of the sequence";
+
 /// What was learned of a series, or why nothing was.
 pub(super) type Learned = std::result::Result<Step, Unlearned>;
 
@@ -46,7 +49,7 @@ pub async fn settle_order(
         _ => {
             let lost = |side: &super::screen::SideScreen| side.series.values().filter(|series| series.sequence.is_lost()).count();
             let lost: Vec<(Side, usize)> = screened.sides.iter().map(|side| (side.side, lost(side))).collect();
-            lost.into_iter().for_each(|(side, series)| give_up_on(screened, side, "gaps of the sequence", series));
+            lost.into_iter().for_each(|(side, series)| give_up_on(screened, side, UNJUDGED_NUMBERS, series));
         }
     }
     screened.stages.extend(reader.stages);
@@ -207,7 +210,7 @@ async fn recollect_numbers(reader: &mut Reader<'_>, prepared: &Prepared, screene
                 points.into_iter().for_each(|(number, _)| coverage.add(number));
             }
         }
-        give_up_on(screened, opened.side, "gaps of the sequence", again.values().filter(|coverage| coverage.is_lost()).count());
+        give_up_on(screened, opened.side, UNJUDGED_NUMBERS, again.values().filter(|coverage| coverage.is_lost()).count());
         for (key, coverage) in again {
             if let Some(series) = screened.sides[at].series.get_mut(&key) {
                 series.sequence = coverage;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use datafusion::execution::TaskContext;
 
 use super::clock::{Fall, falls_of};
+use super::ordered::UNJUDGED_NUMBERS;
 use super::points::{Reader, parts};
 use super::screen::Screened;
 use crate::domain::{Mode, Seed, SequenceCoverage};
@@ -138,7 +139,7 @@ async fn settle_counters(reader: &mut Reader<'_>, screened: &mut Screened, sides
         }
         if lost > 0 {
             let most = crate::domain::Coverage::MOST;
-            screened.doubts.push(format!("{lost} series have a counter with more than {most} gaps of the sequence: they were not judged"));
+            screened.doubts.push(format!("{lost} series have a counter with more than {most} {UNJUDGED_NUMBERS}: they were not judged"));
         }
     }
     Ok(())

@@ -87,12 +87,8 @@ impl Altered<'_> {
     /// Rows of a side by window, and how many of them are wrong.
     fn windows(&self, wrong: Wrong, side: Side) -> Vec<WindowTally> {
         let at = side.index();
-        let mut windows: BTreeMap<i128, WindowTally> = BTreeMap::new();
-        for fact in &self.continuity.windows {
-            if let Some(window) = fact.window {
-                windows.entry(window.start.0).or_insert((window.start.0, window.end.0, 0, 0)).2 += fact.rows[at].unwrap_or(0);
-            }
-        }
+        let rows = self.continuity.rows_by_window().into_iter();
+        let mut windows: BTreeMap<i128, WindowTally> = rows.map(|(start, (end, rows))| (start, (start, end, rows[at], 0))).collect();
         let mut seen: HashSet<&str> = HashSet::new();
         for difference in self.localised.differences.sample() {
             if wrong_of(difference)[at] != Some(wrong) || difference.class == "value_mismatch" && !seen.insert(&difference.key) {

@@ -40,6 +40,7 @@ use self::lateness::LateRule;
 use self::numbers::Numbers;
 use super::continuity::Continuity;
 use super::differences::Difference;
+use super::ordered::UNJUDGED_NUMBERS;
 use super::screen::Screened;
 use super::settle::Localised;
 use crate::domain::{Duration, Instant, Mode, Seed, Side};
@@ -144,7 +145,8 @@ pub async fn diagnose(
             untold.insert((names.add(label), side.side), stretches);
         }
     }
-    let numbers = Numbers::new(&prepared.stream, continuity, &mut names);
+    let judged = !screened.doubts.iter().any(|doubt| doubt.contains(UNJUDGED_NUMBERS));
+    let numbers = Numbers::new(&prepared.stream, judged, continuity, &mut names);
     let mut lines = Lines::new(prepared, continuity, localised, &mut names)?;
     lines.fit(MOST_INTERVALS);
     let mut keys: [HashMap<Vec<u8>, u8>; 2] = [HashMap::new(), HashMap::new()];

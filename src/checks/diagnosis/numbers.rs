@@ -29,8 +29,8 @@ pub(super) struct Numbers {
     /// Offsets of a log, some of which are skipped.
     is_log: bool,
     gaps: BTreeMap<(usize, Whose), Vec<Missing>>,
-    /// Series whose sequence was judged.
-    judged: BTreeSet<(usize, Whose)>,
+    /// False where the sequence of some series was not judged: then nobody knows which of its numbers are missing.
+    judged: bool,
     /// Series with a counter that starts again: a number says there which row it is, and not which counter it belongs to.
     restarted: BTreeSet<usize>,
 }
@@ -64,18 +64,13 @@ impl Jump {
 }
 
 impl Numbers {
-    pub(super) fn new(stream: &Stream, facts: &Continuity, names: &mut SeriesNames) -> Self {
+    pub(super) fn new(stream: &Stream, judged: bool, facts: &Continuity, names: &mut SeriesNames) -> Self {
         let is_log = stream.sequence_kind == SequenceKind::KafkaOffset;
-        Self::of(stream.sequence_step, is_log, facts, names)
+        Self { judged, ..Self::of(stream.sequence_step, is_log, facts, names) }
     }
 
     fn of(step: i128, is_log: bool, facts: &Continuity, names: &mut SeriesNames) -> Self {
-        let mut numbers = Self { step: step.max(1), is_log, ..Self::default() };
-        for span in &facts.spans {
-            if matches!(span.range, Range::Sequence(_, _)) {
-                numbers.judged.insert((names.add(&span.series), span.whose));
-            }
-        }
+        let mut numbers = Self { step: step.max(1), is_log, judged: true, ..Self::default() };
         for fact in facts.sequences.iter().filter(|fact| fact.kind == "reset") {
             numbers.restarted.insert(names.add(&fact.series));
         }
@@ -98,7 +93,7 @@ impl Numbers {
     /// What lies between two rows, each with its first and its last number; `own` rows of the series lie between them. `None` where the
     /// sequence was not judged.
     pub(super) fn between(&self, series: usize, whose: Whose, (before, after): ((i128, i128), (i128, i128)), own: u64) -> Option<Jump> {
-        if !self.judged.contains(&(series, whose)) {
+        if !self.judged {
             return None;
         }
         let (last, first) = (before.1, after.0);
@@ -123,7 +118,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::checks::continuity::{GapFact, SpanFact};
+    use crate::checks::continuity::GapFact;
     use crate::domain::Side;
 
     const OWN: Whose = Whose::One(Side::Original);
@@ -138,8 +133,7 @@ mod tests {
             status,
             judged: *status == "open",
         };
-        let span = SpanFact { series: series.clone(), whose: OWN, range: Range::Sequence(0, 1_000), rows: 1 };
-        let facts = Continuity { gaps: gaps.iter().map(gap).collect(), spans: vec![span], ..Continuity::default() };
+        let facts = Continuity { gaps: gaps.iter().map(gap).collect(), ..Continuity::default() };
         let mut names = SeriesNames::default();
         (Numbers::of(step, true, &facts, &mut names), names.add("{}"))
     }
@@ -160,7 +154,7 @@ mod tests {
         ] {
             let (numbers, series) = numbers(step, &gaps);
             assert_eq!(numbers.between(series, OWN, rows, 0).unwrap().missing, missing, "{gaps:?} {rows:?}");
-            assert_eq!(numbers.between(series, Whose::Recovered, rows, 0), None);
+            assert_eq!(Numbers { judged: false, ..numbers }.between(series, OWN, rows, 0), None);
         }
         let (skipping, series) = numbers(1, &[(59, 60, 1, "skipped")]);
         let words = skipping.between(series, OWN, ((58, 58), (60, 60)), 0).unwrap().words();

@@ -60,7 +60,7 @@ impl Refill {
 /// What the backfill covers of each series, and its rows.
 fn covered(continuity: &Continuity, names: &mut SeriesNames) -> BTreeMap<usize, Vec<(i128, i128, u64)>> {
     let mut covered: BTreeMap<usize, Vec<(i128, i128, u64)>> = BTreeMap::new();
-    for span in continuity.spans.iter().filter(|span| span.whose == Whose::One(Side::Backfill)) {
+    for span in continuity.collected_again() {
         if let Range::Time(from, until) = span.range {
             covered.entry(names.add(&span.series)).or_default().push((from, until, span.rows));
         }
