@@ -110,7 +110,8 @@ pub(super) fn find(
     for (series, spans) in &stretches {
         let Some(own) = holes.get(series).filter(|own| own.len() <= MOST_HOLES) else { continue };
         for (from, until, _) in spans {
-            let long = until - from + step;
+            // A span ends a step behind its last row, as a gap begins.
+            let long = until - from;
             let fitting = own.iter().filter(|(start, end)| (end - start - long).abs() <= step).map(|(start, _)| from - start);
             let fitting: Vec<i128> = fitting.collect();
             if fitting.iter().any(|by| by.abs() < FEWEST_STEPS * step) {
