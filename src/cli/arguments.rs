@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use clap::Args;
 
 use crate::error::{Error, Result, nearest};
-use crate::job::raw::{RawBounds, RawRule, RawSequenceBounds, RawSide, RawStream, RawTolerance};
+use crate::job::raw::{RawBounds, RawNumber, RawRule, RawSequenceBounds, RawSide, RawStream, RawTolerance};
 use crate::job::{RawContinuity, RawExpect, RawMaintenance};
 
 /// What is verified. Each flag says what the field of the same name says in a job file, and wins over it.
@@ -258,7 +258,10 @@ impl StreamArgs {
                     .ok_or_else(|| usage("--sequence-bounds", format!("'{text}' has no '/' between its ends"), help))?;
                 let end = |word: &str| match word.trim() {
                     "" => Ok(None),
-                    word => word.parse().map(Some).map_err(|_| usage("--sequence-bounds", format!("'{word}' is not a whole number"), help)),
+                    word => word
+                        .parse()
+                        .map(|number| Some(RawNumber(number)))
+                        .map_err(|_| usage("--sequence-bounds", format!("'{word}' is not a whole number"), help)),
                 };
                 Ok(RawSequenceBounds { from: end(from)?, until: end(until)? })
             })

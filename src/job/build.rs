@@ -251,7 +251,7 @@ fn build_stream(name: String, raw: RawStream, place: &dyn Fn(&str) -> String) ->
         crate::domain::Windowing::new(window, zone)
             .map_err(|e| usage(&at("window"), &e.to_string(), "use a width that divides a day (5m, 1h, 6h), or whole days"))?;
     }
-    let sequence_bounds = sequence_bounds.map_or((None, None), |b| (b.from, b.until));
+    let sequence_bounds = sequence_bounds.map_or((None, None), |b| (b.from.map(|n| n.0), b.until.map(|n| n.0)));
     for end in [sequence_bounds.0, sequence_bounds.1].into_iter().flatten() {
         if !(i128::from(i64::MIN)..=i128::from(u64::MAX) + 1).contains(&end) {
             return Err(usage(&at("sequence_bounds"), &format!("no column holds {end}"), "numbers are those of 64 bits, signed or not"));

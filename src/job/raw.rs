@@ -237,21 +237,21 @@ pub struct RawBounds {
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "the names are those of the job file")]
 pub struct RawSequenceBounds {
-    #[serde(default, deserialize_with = "whole_number")]
-    pub from: Option<i128>,
-    #[serde(default, deserialize_with = "whole_number")]
-    pub until: Option<i128>,
+    pub from: Option<RawNumber>,
+    pub until: Option<RawNumber>,
 }
 
 /// A whole number; in quotes where it is beyond the 64 bits of TOML, as the greatest numbers of an unsigned column are.
-fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i128>, D::Error> {
-    match toml::Value::deserialize(deserializer)? {
-        toml::Value::Integer(whole) => Ok(Some(i128::from(whole))),
-        toml::Value::String(text) => match text.parse() {
-            Ok(whole) => Ok(Some(whole)),
-            Err(_) => Err(D::Error::custom(format!("'{text}' is not a whole number"))),
-        },
-        _ => Err(D::Error::custom("expected a whole number, in quotes where it is beyond 64 bits")),
+#[derive(Debug, Clone, Copy)]
+pub struct RawNumber(pub i128);
+
+impl<'de> Deserialize<'de> for RawNumber {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match toml::Value::deserialize(deserializer)? {
+            toml::Value::Integer(whole) => Ok(Self(i128::from(whole))),
+            toml::Value::String(text) => text.parse().map(Self).map_err(|_| D::Error::custom(format!("'{text}' is not a whole number"))),
+            _ => Err(D::Error::custom("expected a whole number, in quotes where it is beyond 64 bits")),
+        }
     }
 }
 
