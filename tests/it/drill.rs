@@ -679,7 +679,8 @@ fn altered_departures_are_explained_and_found_where_they_are() {
         ("air_time", "rounded", |value, _| (value + 5) / 10 * 10),
         ("distance", "overwritten", |_, by| by),
     ];
-    let texts: [(&str, &str, fn(&str) -> String); 3] = [
+    type Rewrite = fn(&str) -> String;
+    let texts: [(&str, &str, Rewrite); 3] = [
         ("dest", "case", |value| value.to_lowercase()),
         ("tailnum", "trim", |value| format!(" {value}")),
         ("tailnum", "cut", |value| value.chars().take(3).collect()),
@@ -821,7 +822,9 @@ fn a_cut_list_is_no_exact_count() {
 fn what_a_sequence_says_goes_by_its_steps_ranges_and_skips() {
     let time = |minute: i64| gapless::domain::Instant::from_micros(1_709_251_200_000_000 + minute * MINUTE).to_string();
     let idle = |at: i64| time(at + if at >= 50 { 60 } else { 0 });
-    let cases: [(&str, fn(i64) -> String, &[&str], u64); 3] = [
+    type Numbers = fn(i64) -> String;
+    type Sequenced<'a> = (&'a str, Numbers, &'a [&'a str], u64);
+    let cases: [Sequenced<'_>; 3] = [
         ("n", |at| format!("{}", at * 10), &["--sequence", "n", "--sequence-step", "10"], 60),
         ("n,m", |at| format!("{},{}", at * 10, at * 10 + 9), &["--sequence", "n,m"], 60),
         // A marker of a transaction lies where the silence is.
