@@ -3,7 +3,7 @@
 //! From the one scan come, per series and window, row counts and checksums; the rows that one side holds and the other does not; the
 //! spans of time and of sequence; the NULLs where none should be; and the rows that break a rule. Everything is held in partial
 //! states that merge in any order, so the answer does not depend on threads, batches or files, and that follow windows, spans
-//! and differences, never rows.
+//! and differences, never rows. Series that do not fit together are kept slice by slice ([`super::slices`]), and read once more for each.
 //!
 //! ```text
 //! rows ──► bounds ──► checksums ─┬─► window checksum   (series × window)
