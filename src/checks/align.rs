@@ -41,6 +41,8 @@ const LOOK_FAR: usize = 512;
 const TRIAL: u64 = 1 << 20;
 /// Left-over rows that are remembered one by one, at most; each takes 40 bytes.
 const MOST_LISTED: u64 = 1 << 21;
+/// As many are listed before they are added up for the first time; later, twice as many as were left then.
+const FIRST_LISTED: usize = 1 << 16;
 /// Parts of the list, by the checksum of the row.
 const PARTS: usize = 64;
 /// Bytes of values that are kept for left-over rows, at most.
@@ -175,6 +177,8 @@ pub(super) struct LeftOver {
     /// What is listed, in parts that are added up by themselves.
     list: [Vec<Left>; PARTS],
     listed: usize,
+    /// How many were left when they were last added up, and whether none came since.
+    summed: (usize, bool),
     held: Vec<Held>,
     held_bytes: u64,
     /// Set once values were dropped altogether.
@@ -194,7 +198,8 @@ pub(super) enum Remains {
 
 impl LeftOver {
     pub(super) fn new(alignment: Arc<Alignment>) -> Self {
-        Self { alignment, list: [const { Vec::new() }; PARTS], listed: 0, held: Vec::new(), held_bytes: 0, lost: false, buckets: None }
+        let list = [const { Vec::new() }; PARTS];
+        Self { alignment, list, listed: 0, summed: (0, true), held: Vec::new(), held_bytes: 0, lost: false, buckets: None }
     }
 
     fn most(&self) -> usize {
@@ -233,6 +238,9 @@ impl LeftOver {
             if self.listed > self.most() / 2 {
                 self.pour();
             }
+        } else if self.listed > FIRST_LISTED.max(2 * self.summed.0) {
+            // Rows in another order find their partners soon, and memory that is touched for the first time costs more than a sort.
+            self.cancel();
         }
         Ok(())
     }
@@ -245,10 +253,13 @@ impl LeftOver {
         }
         part.push(left);
         self.listed += 1;
+        self.summed.1 = false;
     }
 
     fn hold(&mut self, side: Side, batch: RecordBatch, rows: Vec<Fingerprint>, keys: Vec<Fingerprint>) -> Result<(), DataFusionError> {
-        if self.lost {
+        // A large piece would be the first to go.
+        let is_large = self.alignment.pruned && rows.len() >= LARGE_PIECE;
+        if self.lost || is_large && self.held_bytes > self.room() / 4 {
             return Ok(());
         }
         let columns: Vec<usize> = (0..self.alignment.columns.min(batch.num_columns())).collect();
@@ -289,12 +300,22 @@ impl LeftOver {
         Ok(())
     }
 
-    /// Forgets values of rows that have found a partner.
+    /// Forgets values of rows that have found a partner. What is listed must have been added up.
     fn purge(&mut self) -> Result<(), DataFusionError> {
-        let mut wanted = self.wanted();
         self.held_bytes = 0;
+        let mut kept = Wanted::default();
         for held in std::mem::take(&mut self.held) {
-            if let Some(held) = held.only(&mut wanted)? {
+            let kept = &mut kept[held.side.index()];
+            let list = &self.list;
+            let held = held.only(|side, row, _| {
+                let copies = copies_of(list, side, *row);
+                copies > 0 && {
+                    let kept = kept.entry(*row).or_default();
+                    *kept += 1;
+                    *kept <= copies
+                }
+            })?;
+            if let Some(held) = held {
                 self.held_bytes += held.bytes();
                 self.held.push(held);
             }
@@ -302,13 +323,11 @@ impl LeftOver {
         Ok(())
     }
 
-    /// How many times each row of a side is left over.
-    fn wanted(&self) -> Wanted {
-        wanted_rows(self.list.iter().flatten())
-    }
-
     /// Adds up what is listed, row by row.
     fn cancel(&mut self) {
+        if self.summed.1 {
+            return;
+        }
         self.listed = 0;
         for part in &mut self.list {
             part.sort_unstable_by_key(|left| (left.row, left.placed, left.at));
@@ -330,6 +349,7 @@ impl LeftOver {
             part.truncate(kept);
             self.listed += kept;
         }
+        self.summed = (self.listed, true);
     }
 
     /// From the list into sketches.
@@ -342,7 +362,7 @@ impl LeftOver {
                 buckets.add(side, &[left.position()], &[left.row()], &[Fingerprint::from(left.key)]);
             }
         }
-        self.listed = 0;
+        (self.listed, self.summed) = (0, (0, true));
         self.buckets = Some(buckets);
         self.held = Vec::new();
         self.held_bytes = 0;
@@ -363,8 +383,13 @@ impl LeftOver {
             }
             return Ok(());
         }
-        for (mine, theirs) in self.list.iter_mut().zip(&mut other.list) {
-            mine.append(theirs);
+        if self.listed == 0 {
+            (self.list, self.listed, self.summed) = (other.list, other.listed, other.summed);
+        } else {
+            for (mine, theirs) in self.list.iter_mut().zip(&mut other.list) {
+                mine.append(theirs);
+            }
+            self.summed.1 = false;
         }
         self.cancel();
         self.lost |= other.lost;
@@ -408,23 +433,26 @@ pub(super) fn wanted_rows<'a>(list: impl IntoIterator<Item = &'a Left>) -> Wante
     wanted
 }
 
+/// How many times a side holds a row more often, of a list that was added up.
+fn copies_of(list: &[Vec<Left>; PARTS], side: Side, row: Fingerprint) -> u32 {
+    let row = [row as u64, (row >> 64) as u64];
+    let part = &list[row[1] as usize % PARTS];
+    let found = part.binary_search_by(|left| left.row.cmp(&row)).ok().map(|at| part[at].surplus());
+    found.filter(|(of, _)| *of == side).map_or(0, |(_, copies)| copies)
+}
+
 impl Held {
     fn bytes(&self) -> u64 {
         bytes_of(&self.batch) + 32 * self.rows.len() as u64
     }
 
-    /// Those rows that are wanted, each so often as it is.
-    pub(super) fn only(self, wanted: &mut Wanted) -> Result<Option<Self>, DataFusionError> {
-        let wanted = &mut wanted[self.side.index()];
-        let kept: Vec<u32> = (0..u32::try_from(self.rows.len()).unwrap_or(0))
-            .filter(|row| match wanted.get_mut(&self.rows[*row as usize]) {
-                Some(copies) if *copies > 0 => {
-                    *copies -= 1;
-                    true
-                }
-                _ => false,
-            })
-            .collect();
+    /// Those rows that are wanted, by their side and the checksums of row and key.
+    pub(super) fn only(
+        self,
+        mut wanted: impl FnMut(Side, &Fingerprint, &Fingerprint) -> bool,
+    ) -> Result<Option<Self>, DataFusionError> {
+        let sums = (0_u32..).zip(self.rows.iter().zip(&self.keys));
+        let kept: Vec<u32> = sums.filter(|(_, (row, key))| wanted(self.side, row, key)).map(|(at, _)| at).collect();
         if kept.len() == self.rows.len() {
             return Ok(Some(self));
         }

@@ -8,14 +8,18 @@ use arrow::record_batch::RecordBatch;
 use datafusion::error::{DataFusionError, Result};
 
 use super::buckets::Position;
-use crate::domain::{Bounds, Fingerprint, RowHashing, Seed, Side};
+use crate::domain::{Bounds, FEW_VALUES, Fingerprint, RowHashing, Seed, Side};
 use crate::staging::{Canonicaliser, Prepared};
 
 /// Rows whose states, sixteen bytes each, fit the nearest cache beside the values of a column.
 const STRETCH: usize = 1_024;
 
-fn is_dictionary(array: &ArrayRef) -> bool {
-    matches!(array.data_type(), DataType::Dictionary(_, _) | DataType::RunEndEncoded(_, _))
+/// Whether there are values that are hashed for all rows of an array together, and too many of them to do that for every stretch.
+fn has_many_values(array: &ArrayRef) -> bool {
+    match array.data_type() {
+        DataType::Dictionary(_, _) => array.as_any_dictionary().values().len() > FEW_VALUES,
+        other => other.is_nested() || matches!(other, DataType::RunEndEncoded(_, _)),
+    }
 }
 
 /// Which clock the buckets of a stream go by.
@@ -159,8 +163,7 @@ impl SideHasher {
         let absorb = |place: usize, array: &dyn Array, sums: &mut [u128]| {
             self.hashing.absorb(place, array, sums).map_err(|e| DataFusionError::Execution(e.to_string()))
         };
-        let (alone, together): (Vec<_>, Vec<_>) =
-            columns.iter().partition(|(_, array)| array.data_type().is_nested() || is_dictionary(array));
+        let (alone, together): (Vec<_>, Vec<_>) = columns.iter().partition(|(_, array)| has_many_values(array));
         for (place, array) in alone {
             absorb(*place, array.as_ref(), sums)?;
         }

@@ -25,6 +25,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::BooleanArray;
+use arrow::buffer::BooleanBuffer;
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
@@ -187,10 +188,10 @@ impl Look<'_> {
         if list.is_empty() {
             return Ok(others.into_iter().collect());
         }
-        let mut wanted = wanted_rows(&list);
+        // What is held are values of all that is listed and of nothing else.
         let mut kept = Vec::new();
         for held in held {
-            kept.extend(held.only(&mut wanted).map_err(engine)?);
+            kept.extend(held.only(|_, _, key| !others.contains(&tag_of(*key))).map_err(engine)?);
         }
         match self.prepared.key {
             None => self.settle_rows(screened, &list, kept, &mut others, found)?,
@@ -225,66 +226,73 @@ impl Look<'_> {
         // One side is as good as the other, so the one that is decoded faster.
         let [original, backfill] = [0, 1].map(|at| self.prepared.sides.get(at).map_or(0, Opened::cost));
         let counted = if backfill < original { Side::Backfill } else { Side::Original };
-        let mut keys: HashMap<u64, LeftKey, ByHash> = HashMap::default();
+        let tags = Arc::new(Tags::new(list.iter().map(Left::tag)));
+        let mut keys = vec![LeftKey::default(); tags.len()];
         for left in list {
             let (side, copies) = left.surplus();
-            let rows = &mut keys.entry(left.tag()).or_default().rows[side.index()];
-            *rows = rows.saturating_add(copies);
-        }
-        for held in &held {
-            for key in &held.keys {
-                if let Some(key) = keys.get_mut(&tag_of(*key)) {
-                    key.held[held.side.index()] += 1;
-                }
+            if let Some(at) = tags.position(left.tag()) {
+                let rows = &mut keys[at].rows[side.index()];
+                *rows = rows.saturating_add(copies);
             }
         }
-        let tags = Arc::new(Tags::new(keys.keys().copied()));
+        for held in &held {
+            for at in held.keys.iter().filter_map(|key| tags.position(tag_of(*key))) {
+                keys[at].held[held.side.index()] += 1;
+            }
+        }
         // Keys that only the other side has left over: if the counted side holds them, they are copies of what it holds.
-        let foreign: TagSet =
-            keys.iter().filter(|(_, key)| key.rows[counted.index()] == 0 && key.held == key.rows).map(|(tag, _)| *tag).collect();
-        let Counts { rows: counts, whole } = match foreign.is_empty() {
-            true => Counts { rows: self.count(counted, &tags).await?, whole: None },
+        let foreign = |key: &LeftKey| key.rows[counted.index()] == 0 && key.held == key.rows;
+        let foreign = Tags::new(tags.iter().zip(&keys).filter(|(_, key)| foreign(key)).map(|(tag, _)| tag));
+        let Counts { rows: counts, whole } = match foreign.len() {
+            0 => Counts { rows: self.count(counted, &tags).await?, whole: None },
             // So one pass counts all of them, and keeps the rows of these.
-            false => self.count_whole(counted, &tags, foreign).await?,
+            _ => self.count_whole(counted, &tags, foreign).await?,
         };
-        let (mut one_sided, mut differing, mut copied) = (TagSet::default(), TagSet::default(), TagSet::default());
-        let (mut one_sided_unheld, mut differing_unheld) = (TagSet::default(), TagSet::default());
-        let (mut copied_rows, mut kept) = (0, TagSet::default());
-        for (tag, key) in &keys {
-            let rows = counts.get(tag).copied().unwrap_or(0);
+        let (mut copied, mut copied_rows, mut kept) = (TagSet::default(), 0, TagSet::default());
+        let (mut alone, mut paired) = (0, 0);
+        for ((tag, key), rows) in tags.iter().zip(&mut keys).zip(counts) {
             let further = rows.checked_sub(key.rows[counted.index()]);
             let other = counted.other().index();
-            match (further, key.rows.contains(&0)) {
-                (Some(0), true) if key.held == key.rows => one_sided.insert(*tag),
-                (Some(0), true) => one_sided_unheld.insert(*tag),
-                (Some(0), false) if key.held == key.rows => differing.insert(*tag),
-                (Some(0), false) => differing_unheld.insert(*tag),
-                (Some(1..), true) if whole.is_some() && key.rows[counted.index()] == 0 && key.held == key.rows => kept.insert(*tag),
+            key.fate = match (further, key.rows.contains(&0)) {
+                (Some(0), one_sided) => {
+                    let is_held = key.held == key.rows;
+                    *(if one_sided { &mut alone } else { &mut paired }) += u64::from(is_held);
+                    Fate::Settled { one_sided, is_held }
+                }
+                (Some(1..), true) if whole.is_some() && key.rows[counted.index()] == 0 && key.held == key.rows => {
+                    kept.insert(tag);
+                    Fate::Fetched
+                }
                 (Some(1..), true) if key.held[other] == key.rows[other] => {
                     copied_rows += u64::from(rows);
-                    copied.insert(*tag)
+                    copied.insert(tag);
+                    Fate::Fetched
                 }
                 // Values that were not kept, or further rows beside rows that differ on both sides: looked at in the other way.
-                _ => others.insert(*tag),
+                _ => {
+                    others.insert(tag);
+                    Fate::Fetched
+                }
             };
         }
         if copied_rows * 16 * self.prepared.paired.len() as u64 > self.options.memory_bytes / 8 {
             others.extend(std::mem::take(&mut copied));
         }
         let columns = key_columns(self.prepared);
-        let mut keys_alone = self.store(one_sided.len() as u64, columns.len());
-        let mut rows_whole = self.store((differing.len() + copied.len() + kept.len()) as u64 * 2, self.prepared.paired.len());
+        let mut keys_alone = self.store(alone, columns.len());
+        let mut rows_whole = self.store((paired + (copied.len() + kept.len()) as u64) * 2, self.prepared.paired.len());
+        let fate = |key: &u128| tags.position(tag_of(*key)).map(|at| keys[at].fate);
         for held in held {
-            if let Some((batch, keys)) = held.of(&one_sided)? {
+            if let Some((batch, keys)) = held.of(|key| fate(key) == Some(Fate::Settled { one_sided: true, is_held: true }))? {
                 keys_alone.push(held.side, batch.project(&columns).map_err(|e| engine(e.into()))?, &keys)?;
             }
-            if let Some((batch, keys)) = held.of(&differing)? {
+            if let Some((batch, keys)) = held.of(|key| fate(key) == Some(Fate::Settled { one_sided: false, is_held: true }))? {
                 rows_whole.push(held.side, batch, &keys)?;
             }
             // On the side that was counted they are among the rows that are fetched.
             for copied in [&copied, &kept] {
                 if held.side != counted
-                    && let Some((batch, keys)) = held.of(copied)?
+                    && let Some((batch, keys)) = held.of(|key| copied.contains(&tag_of(*key)))?
                 {
                     rows_whole.push(held.side, batch, &keys)?;
                 }
@@ -299,18 +307,21 @@ impl Look<'_> {
             self.add_copied(list, counted, &copied, fetched, &mut rows_whole)?;
         }
         self.settle_store(screened, &self.all_columns(), rows_whole, found)?;
-        for (unheld, columns) in [(one_sided_unheld, columns), (differing_unheld, self.all_columns())] {
-            if unheld.is_empty() {
+        for (one_sided, columns) in [(true, columns), (false, self.all_columns())] {
+            let unheld = Fate::Settled { one_sided, is_held: false };
+            let chosen = Tags::new(tags.iter().zip(&keys).filter(|(_, key)| key.fate == unheld).map(|(tag, _)| tag));
+            if chosen.len() == 0 {
                 continue;
             }
             // All rows of these keys are left over, so it is known where they lie.
             let of = |side: Side| {
-                let rows = list.iter().filter(|left| left.surplus().0 == side && unheld.contains(&left.tag()));
+                let is_unheld = |left: &&Left| tags.position(left.tag()).is_some_and(|at| keys[at].fate == unheld);
+                let rows = list.iter().filter(|left| left.surplus().0 == side).filter(is_unheld);
                 Near::positions(self.prepared, rows.map(Left::position))
             };
             let near = Arc::new([of(Side::Original), of(Side::Backfill)]);
-            let rows = 2 * unheld.len() as u64;
-            let choice = Choice::Of { tags: Arc::new(Tags::new(unheld)), near: Some(near) };
+            let rows = 2 * chosen.len() as u64;
+            let choice = Choice::Of { tags: Arc::new(chosen), near: Some(near) };
             self.settle(screened, "rows", &columns, choice, rows, found).await?;
         }
         Ok(())
@@ -370,23 +381,19 @@ impl Look<'_> {
     }
 
     /// How many rows a side holds of each tagged key, and whole the rows of some of them, unless they are too many.
-    async fn count_whole(&mut self, side: Side, tags: &Arc<Tags>, wanted: TagSet) -> Result<Counts> {
-        let mut counts = Counts { rows: HashMap::default(), whole: Some(Vec::new()) };
+    async fn count_whole(&mut self, side: Side, tags: &Arc<Tags>, wanted: Tags) -> Result<Counts> {
+        let mut counts = Counts { rows: vec![0; tags.len()], whole: Some(Vec::new()) };
         let Some(opened) = self.prepared.side(side) else { return Ok(counts) };
         self.stage("looking for copies in");
         let plan = self.fetch_plan(opened, &self.all_columns(), &Choice::of(tags.clone())).await?;
         let hasher = SideHasher::new(side, self.prepared, self.seed, &plan.schema());
         let types = opened.schema.clone();
-        let wanted = Tags::new(wanted);
         let (wanted, room, held_bytes) = (Arc::new(wanted), self.options.memory_bytes / 8, Arc::new(AtomicU64::new(0)));
-        let all_held = held_bytes.clone();
-        let add = move |state: &mut (HashMap<u64, u32, ByHash>, Fetched), batch: RecordBatch| {
+        let (all_held, tagged) = (held_bytes.clone(), tags.clone());
+        let add = move |state: &mut (Vec<u32>, Fetched), batch: RecordBatch| {
             let batch = hasher.inside(&batch)?.unwrap_or(batch);
             let keys = hasher.hash(&batch, false)?.keys;
-            for key in &keys {
-                let rows = state.0.entry(tag_of(*key)).or_default();
-                *rows = rows.saturating_add(1);
-            }
+            count_tagged(&tagged, &keys, &mut state.0);
             if held_bytes.load(Ordering::Relaxed) > room {
                 state.1 = Vec::new();
             } else if let Some((batch, _)) = chosen(&batch, &keys, &wanted)? {
@@ -397,13 +404,11 @@ impl Look<'_> {
             }
             Ok::<_, DataFusionError>(())
         };
-        let (parts, stage) = fold("copies", side, plan, self.context.clone(), self.progress, Default::default, add).await?;
+        let make = || (vec![0; tags.len()], Fetched::new());
+        let (parts, stage) = fold("copies", side, plan, self.context.clone(), self.progress, make, add).await?;
         self.stages.push(stage);
         for (rows, whole) in parts {
-            for (tag, rows) in rows {
-                let all = counts.rows.entry(tag).or_default();
-                *all = all.saturating_add(rows);
-            }
+            add_counts(&mut counts.rows, &rows);
             if let Some(all) = &mut counts.whole {
                 all.extend(whole);
             }
@@ -415,8 +420,8 @@ impl Look<'_> {
     }
 
     /// How many rows a side holds of each tagged key.
-    async fn count(&mut self, side: Side, tags: &Arc<Tags>) -> Result<HashMap<u64, u32, ByHash>> {
-        let mut counts: HashMap<u64, u32, ByHash> = HashMap::default();
+    async fn count(&mut self, side: Side, tags: &Arc<Tags>) -> Result<Vec<u32>> {
+        let mut counts = vec![0; tags.len()];
         let Some(opened) = self.prepared.sides.iter().find(|opened| opened.side == side) else { return Ok(counts) };
         self.stage("counting suspects of");
         let mut columns = self.prepared.identity();
@@ -425,21 +430,16 @@ impl Look<'_> {
         let want = Want { columns, hashed: true, bounded: self.options.shortcuts.statistics, ..Want::default() };
         let plan = scan(self.prepared, opened, &want).await?;
         let hasher = SideHasher::new(side, self.prepared, self.seed, &plan.schema());
-        let tags = tags.clone();
-        let add = move |counts: &mut HashMap<u64, u32, ByHash>, batch: RecordBatch| {
+        let tagged = tags.clone();
+        let add = move |counts: &mut Vec<u32>, batch: RecordBatch| {
             let batch = hasher.inside(&batch)?.unwrap_or(batch);
-            for key in hasher.hash(&batch, false)?.keys.into_iter().filter(|key| tags.contains(*key)) {
-                let rows = counts.entry(tag_of(key)).or_default();
-                *rows = rows.saturating_add(1);
-            }
+            count_tagged(&tagged, &hasher.hash(&batch, false)?.keys, counts);
             Ok::<_, DataFusionError>(())
         };
-        let (parts, stage) = fold("count", side, plan, self.context.clone(), self.progress, HashMap::default, add).await?;
+        let make = || vec![0; tags.len()];
+        let (parts, stage) = fold("count", side, plan, self.context.clone(), self.progress, make, add).await?;
         self.stages.push(stage);
-        for (tag, rows) in parts.into_iter().flatten() {
-            let all = counts.entry(tag).or_default();
-            *all = all.saturating_add(rows);
-        }
+        parts.iter().for_each(|part| add_counts(&mut counts, part));
         Ok(counts)
     }
 
@@ -766,12 +766,36 @@ type TagSet = HashSet<u64, ByHash>;
 struct LeftKey {
     rows: [u32; 2],
     held: [u32; 2],
+    fate: Fate,
+}
+
+/// How a key is settled.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Fate {
+    /// By rows that are fetched, or in another way.
+    #[default]
+    Fetched,
+    /// By the rows that are left over, since there are no others: those of one side or of both, whose values are held or not.
+    Settled { one_sided: bool, is_held: bool },
+}
+
+/// Adds the rows of tagged keys to their counts.
+fn count_tagged(tags: &Tags, keys: &[u128], counts: &mut [u32]) {
+    for key in keys.iter().filter(|key| tags.may_contain(**key)) {
+        if let Some(count) = tags.position(tag_of(*key)).and_then(|at| counts.get_mut(at)) {
+            *count = count.saturating_add(1);
+        }
+    }
+}
+
+fn add_counts(all: &mut [u32], some: &[u32]) {
+    all.iter_mut().zip(some).for_each(|(all, some)| *all = all.saturating_add(*some));
 }
 
 impl Held {
-    /// The rows whose keys are in a set, with those keys.
-    fn of(&self, tags: &TagSet) -> Result<Option<(RecordBatch, Vec<u128>)>> {
-        let mask: BooleanArray = self.keys.iter().map(|key| Some(tags.contains(&tag_of(*key)))).collect();
+    /// The rows of some keys, with those.
+    fn of(&self, chosen: impl Fn(&u128) -> bool) -> Result<Option<(RecordBatch, Vec<u128>)>> {
+        let mask: BooleanArray = self.keys.iter().map(|key| Some(chosen(key))).collect();
         if mask.true_count() == 0 {
             return Ok(None);
         }
@@ -798,9 +822,9 @@ fn engine(error: DataFusionError) -> Error {
 /// Rows with their checksums.
 type Fetched = Vec<(RecordBatch, Hashed)>;
 
-/// How many rows a side holds of each key by its tag, and some of them whole; `None` where these are too many.
+/// How many rows a side holds of each of some tagged keys, in their order, and some of them whole; `None` where these are too many.
 struct Counts {
-    rows: HashMap<u64, u32, ByHash>,
+    rows: Vec<u32>,
     whole: Option<Fetched>,
 }
 
@@ -813,7 +837,7 @@ struct Counted {
 
 /// The rows of a batch whose keys are tagged, with those keys.
 fn chosen(batch: &RecordBatch, keys: &[u128], tags: &Tags) -> Result<Option<(RecordBatch, Vec<u128>)>, DataFusionError> {
-    let mask: BooleanArray = keys.iter().map(|key| Some(tags.contains(*key))).collect();
+    let mask = BooleanArray::new(BooleanBuffer::collect_bool(keys.len(), |row| tags.contains(keys[row])), None);
     match mask.true_count() {
         0 => Ok(None),
         all if all == keys.len() => Ok(Some((batch.clone(), keys.to_vec()))),

@@ -22,7 +22,6 @@
 //! the low 48 bits of a word only, and a key is named by its low 48 bits: a tag. A tag stands for its keys
 //! and now and then for another one, which costs a look and decides nothing: findings are made from values.
 
-use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::domain::Fingerprint;
@@ -199,45 +198,76 @@ impl Hasher for Plain {
 /// For maps and sets whose keys are hashes.
 pub(super) type ByHash = BuildHasherDefault<Plain>;
 
-/// A set of tags that says "no" fast.
+/// Tags in order, so that what is known of each stands in a list beside them; and a filter that says "no" fast.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tags {
-    set: HashSet<u64, ByHash>,
-    /// A bit for each hash of a tag: most keys are told off by one look at it.
+    sorted: Vec<u64>,
+    /// Where those begin that share their high bits.
+    starts: Vec<u32>,
+    /// How many bits the others are.
+    low_bits: u32,
+    /// Three bits for each tag, in one word: all but one in a hundred of other keys are told off by one look at it.
     filter: Vec<u64>,
 }
 
 impl Tags {
     /// The set of some tags.
     pub(super) fn new(tags: impl IntoIterator<Item = u64>) -> Self {
-        let set: HashSet<u64, ByHash> = tags.into_iter().collect();
-        let words = (set.len() / 4).next_power_of_two().clamp(1 << 10, 1 << 20);
+        let mut sorted: Vec<u64> = tags.into_iter().collect();
+        sorted.sort_unstable();
+        sorted.dedup();
+        let words = (sorted.len() / 4).next_power_of_two().clamp(1 << 10, 1 << 20);
         let mut filter = vec![0_u64; words];
-        for tag in &set {
-            let (word, bit) = Self::place(*tag, words);
-            filter[word] |= bit;
+        for tag in &sorted {
+            let (word, bits) = Self::place(*tag, words);
+            filter[word] |= bits;
         }
-        Self { set, filter }
+        let low_bits = LOW.count_ones() - (sorted.len() / 2).next_power_of_two().trailing_zeros().min(24);
+        let parts = 1_usize << (LOW.count_ones() - low_bits);
+        let mut starts = Vec::with_capacity(parts + 1);
+        let mut at = 0;
+        for part in 0..=parts as u64 {
+            while sorted.get(at).is_some_and(|tag| tag >> low_bits < part) {
+                at += 1;
+            }
+            starts.push(u32::try_from(at).unwrap_or(u32::MAX));
+        }
+        Self { sorted, starts, low_bits, filter }
     }
 
     fn place(tag: u64, words: usize) -> (usize, u64) {
-        ((tag >> 6) as usize & (words - 1), 1 << (tag & 63))
+        ((tag >> 18) as usize & (words - 1), 1 << (tag & 63) | 1 << (tag >> 6 & 63) | 1 << (tag >> 12 & 63))
     }
 
     /// True when the key's tag is in the set.
     #[inline]
     pub(super) fn contains(&self, key: Fingerprint) -> bool {
-        let tag = tag_of(key);
-        if self.filter.is_empty() {
-            return false;
-        }
-        let (word, bit) = Self::place(tag, self.filter.len());
-        self.filter[word] & bit != 0 && self.set.contains(&tag)
+        self.may_contain(key) && self.position(tag_of(key)).is_some()
+    }
+
+    /// False when it surely is not.
+    #[inline]
+    pub(super) fn may_contain(&self, key: Fingerprint) -> bool {
+        let (word, bits) = Self::place(tag_of(key), self.filter.len().max(1));
+        self.filter.get(word).is_some_and(|known| known & bits == bits)
+    }
+
+    /// Where a tag stands among them.
+    pub(super) fn position(&self, tag: u64) -> Option<usize> {
+        let part = (tag >> self.low_bits) as usize;
+        let from = *self.starts.get(part)? as usize;
+        let alike = self.sorted.get(from..*self.starts.get(part + 1)? as usize)?;
+        alike.iter().position(|known| *known == tag).map(|at| from + at)
+    }
+
+    /// All of them, in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = u64> {
+        self.sorted.iter().copied()
     }
 
     /// How many tags there are.
     pub(super) fn len(&self) -> usize {
-        self.set.len()
+        self.sorted.len()
     }
 }
 

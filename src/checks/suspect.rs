@@ -4,6 +4,8 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use arrow::array::BooleanArray;
+use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::error::{DataFusionError, Result};
@@ -19,9 +21,8 @@ use crate::staging::Prepared;
 struct Suspect {
     signature: Signature,
     names: Vec<String>,
-    prepared: Arc<Prepared>,
     side: Side,
-    seed: Seed,
+    hasher: SideHasher,
     tags: Arc<Tags>,
 }
 
@@ -65,26 +66,26 @@ impl ScalarUDFImpl for Suspect {
         let arrays = args.args.iter().map(|value| value.to_array(args.number_rows)).collect::<Result<Vec<_>>>()?;
         let fields: Vec<Field> =
             self.names.iter().zip(&arrays).map(|(name, array)| Field::new(name, array.data_type().clone(), true)).collect();
-        let schema = Arc::new(Schema::new(fields));
         let options = RecordBatchOptions::new().with_row_count(Some(args.number_rows));
-        let batch = RecordBatch::try_new_with_options(schema.clone(), arrays, &options)?;
-        let hasher = SideHasher::new(self.side, &self.prepared, &self.seed, &schema);
-        let keys = hasher.hash(&batch, false).map_err(|e| DataFusionError::Execution(e.to_string()))?.keys;
-        let mask: arrow::array::BooleanArray = keys.iter().map(|key| Some(self.tags.contains(*key))).collect();
+        let batch = RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options)?;
+        let keys = self.hasher.hash(&batch, false).map_err(|e| DataFusionError::Execution(e.to_string()))?.keys;
+        let mask = BooleanArray::new(BooleanBuffer::collect_bool(keys.len(), |row| self.tags.contains(keys[row])), None);
         Ok(ColumnarValue::Array(Arc::new(mask)))
     }
 }
 
 /// The filter for the rows of a side whose keys have one of the tags.
-pub(super) fn suspect(prepared: &Arc<Prepared>, side: Side, seed: &Seed, tags: &Arc<Tags>) -> Expr {
+pub(super) fn suspect(prepared: &Prepared, side: Side, seed: &Seed, tags: &Arc<Tags>) -> Expr {
     let names: Vec<String> = prepared.identity().into_iter().map(|place| prepared.paired[place].name.clone()).collect();
     let arguments = names.iter().map(|name| ident(name.clone())).collect();
+    // Only the names and their places matter.
+    let batches = Schema::new(names.iter().map(|name| Field::new(name, DataType::Null, true)).collect::<Vec<_>>());
+    let hasher = SideHasher::new(side, prepared, seed, &batches);
     let function = Suspect {
         signature: Signature::variadic_any(Volatility::Immutable),
         names,
-        prepared: prepared.clone(),
         side,
-        seed: seed.clone(),
+        hasher,
         tags: tags.clone(),
     };
     ScalarUDF::from(function).call(arguments)

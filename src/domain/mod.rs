@@ -28,6 +28,7 @@ pub use instant::{Instant, InstantError};
 pub use learned::{Unlearned, learn_cadence};
 pub use mode::{Mode, Side};
 pub use profile::{Expectation, Profile};
+pub(crate) use row_hash::FEW_VALUES;
 pub use row_hash::{CHECKSUM_DEFINITION, RowHashing, Seed};
 pub use step::{Cadence, Regime, Step};
 pub use tolerance::Tolerance;

@@ -19,6 +19,7 @@ mod guess;
 mod ipc_shape;
 mod json_fields;
 mod listing;
+mod local;
 mod opening;
 mod view;
 
@@ -38,6 +39,7 @@ use object_store::path::Path;
 pub use functions::UntoldValue;
 pub use guarded::{Guard, describe_engine_error, guarded};
 pub use listing::FileFacts;
+pub(crate) use local::LocalFiles;
 pub use view::view;
 
 use crate::domain::Side;

@@ -8,6 +8,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 
 use crate::error::{Error, Result};
 use crate::job::RunOptions;
+use crate::source::LocalFiles;
 
 /// A session with so many threads and so much memory.
 ///
@@ -25,5 +26,6 @@ pub fn session(options: &RunOptions) -> Result<SessionContext> {
     let pool = TrackConsumersPool::new(FairSpillPool::new(memory), std::num::NonZeroUsize::MIN);
     let runtime =
         RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).build_arc().map_err(Error::engine("setting up the query engine"))?;
+    LocalFiles::register(&runtime);
     Ok(SessionContext::new_with_config_rt(config, runtime))
 }

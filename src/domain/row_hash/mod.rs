@@ -220,13 +220,13 @@ fn finish_native(keys: &[u128; 5], states: &mut [u128]) {
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "aes,avx2,vaes,avx512f,avx512vl")]
+#[target_feature(enable = "aes,avx2,vaes,avx512f,avx512vl,avx512bw")]
 fn absorb_wide(keys: &ColumnKeys, array: &dyn Array, states: &mut [u128]) -> Result<(), EncodingError> {
     absorb::<Wide>(keys, array, states)
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "aes,avx2,vaes,avx512f,avx512vl")]
+#[target_feature(enable = "aes,avx2,vaes,avx512f,avx512vl,avx512bw")]
 fn finish_wide(keys: &[u128; 5], states: &mut [u128]) {
     finish::<Wide>(keys, states);
 }
@@ -238,6 +238,9 @@ fn finish<R: Rounds>(keys: &[u128; 5], states: &mut [u128]) {
 
 /// Values whose payloads are made before their rounds are computed together.
 const TOGETHER: usize = 64;
+
+/// Values of a dictionary that can be hashed again for every stretch of rows. A power of two.
+pub(crate) const FEW_VALUES: usize = 64;
 
 /// The keys of a column, ready for rounds.
 struct Ready<R: Rounds> {
@@ -274,50 +277,120 @@ impl<R: Rounds> Ready<R> {
     #[inline(always)]
     fn fixed<T: Copy>(&self, start: u128, nulls: Option<&NullBuffer>, states: &mut [u128], values: &[T], payload: impl Fn(T) -> u128) {
         let start = R::load(start);
-        let Some(nulls) = nulls else {
-            let mut payloads = [0; TOGETHER];
-            for (values, states) in values.chunks(TOGETHER).zip(states.chunks_mut(TOGETHER)) {
-                let payloads = &mut payloads[..states.len()];
-                for (place, value) in payloads.iter_mut().zip(values) {
-                    *place = payload(*value);
-                }
-                R::absorb(&self.rounds, start, payloads, states);
+        let mut payloads = [0; TOGETHER];
+        for (at, (values, states)) in values.chunks(TOGETHER).zip(states.chunks_mut(TOGETHER)).enumerate() {
+            let payloads = &mut payloads[..values.len()];
+            for (place, value) in payloads.iter_mut().zip(values) {
+                *place = payload(*value);
             }
-            return;
-        };
-        for ((row, state), value) in states.iter_mut().enumerate().zip(values) {
-            Self::add(state, if nulls.is_valid(row) { self.block(start, payload(*value)) } else { self.null });
+            let Some(nulls) = nulls else {
+                R::absorb(&self.rounds, start, payloads, states);
+                continue;
+            };
+            let mut blocks = [0; TOGETHER];
+            R::absorb(&self.rounds, start, payloads, &mut blocks[..payloads.len()]);
+            self.add_valid(nulls, at * TOGETHER, states, &blocks);
+        }
+    }
+
+    /// Whole numbers times a factor.
+    #[inline(always)]
+    fn numbers<const SIGNED: bool, T: Copy>(
+        &self,
+        start: u128,
+        nulls: Option<&NullBuffer>,
+        states: &mut [u128],
+        values: &[T],
+        times: u64,
+        wide: impl Fn(T) -> i64,
+    ) {
+        let start = R::load(start);
+        let mut numbers = [0; TOGETHER];
+        for (at, (values, states)) in values.chunks(TOGETHER).zip(states.chunks_mut(TOGETHER)).enumerate() {
+            let numbers = &mut numbers[..values.len()];
+            for (number, value) in numbers.iter_mut().zip(values) {
+                *number = wide(*value);
+            }
+            let Some(nulls) = nulls else {
+                R::absorb_products::<SIGNED>(&self.rounds, start, numbers, times, states);
+                continue;
+            };
+            let mut blocks = [0; TOGETHER];
+            R::absorb_products::<SIGNED>(&self.rounds, start, numbers, times, &mut blocks[..numbers.len()]);
+            self.add_valid(nulls, at * TOGETHER, states, &blocks);
+        }
+    }
+
+    /// Adds the blocks of values to the states, which begin with that of row `from`; of a NULL what stands for it.
+    #[inline(always)]
+    fn add_valid(&self, nulls: &NullBuffer, from: usize, states: &mut [u128], blocks: &[u128]) {
+        let null = R::store(self.null);
+        for ((at, state), block) in states.iter_mut().enumerate().zip(blocks) {
+            *state ^= if nulls.is_valid(from + at) { *block } else { null };
+        }
+    }
+
+    /// Values of any length, in an order in which those of equally many blocks come one after another, in stretches of a few rows: then four
+    /// go through the rounds together, and the processor guesses right how often a loop over blocks goes round, which costs more than the
+    /// rounds themselves where it guesses wrong.
+    #[inline(always)]
+    fn texts<'a>(&self, start: u128, last: u128, nulls: Option<&NullBuffer>, states: &mut [u128], value: impl Fn(usize) -> &'a [u8]) {
+        const KINDS: usize = 16;
+        const STRETCH: usize = 256;
+        let (start, last) = (R::load(start), R::load(last));
+        let null = R::store(self.null);
+        let mut values: [&[u8]; STRETCH] = [&[]; STRETCH];
+        for (at, states) in states.chunks_mut(STRETCH).enumerate() {
+            let from = at * STRETCH;
+            let values = &mut values[..states.len()];
+            let mut ends = [0_u16; KINDS + 1];
+            for (row, place) in values.iter_mut().enumerate() {
+                // What stands where a value is NULL may be anything, and is not looked at.
+                *place = if nulls.is_some_and(|nulls| nulls.is_null(from + row)) { &[] } else { value(from + row) };
+                ends[(place.len() / 16).min(KINDS - 1) + 1] += 1;
+            }
+            for kind in 0..KINDS {
+                ends[kind + 1] += ends[kind];
+            }
+            let mut order = [0_u8; STRETCH];
+            let mut next = ends;
+            for (row, value) in values.iter().enumerate() {
+                let place = &mut next[(value.len() / 16).min(KINDS - 1)];
+                order[usize::from(*place) % STRETCH] = row as u8;
+                *place += 1;
+            }
+            for kind in 0..KINDS {
+                let rows = &order[usize::from(ends[kind]).min(STRETCH)..usize::from(ends[kind + 1]).min(STRETCH)];
+                let (fours, rest) = if kind < KINDS - 1 { rows.as_chunks::<4>() } else { (&[][..], rows) };
+                for four in fours {
+                    let chosen = [0, 1, 2, 3].map(|at| values.get(usize::from(four[at])).copied().unwrap_or_default());
+                    let blocks = R::chains(&self.rounds, start, last, kind, chosen);
+                    for (row, block) in four.iter().zip(blocks) {
+                        if let Some(state) = states.get_mut(usize::from(*row)) {
+                            *state ^= block;
+                        }
+                    }
+                }
+                for row in rest {
+                    if let (Some(state), Some(value)) = (states.get_mut(usize::from(*row)), values.get(usize::from(*row))) {
+                        Self::add(state, R::chain(&self.rounds, start, last, value.len() / 16, value));
+                    }
+                }
+            }
+            if let Some(nulls) = nulls {
+                // In the place of what was added for an empty value.
+                let instead = null ^ R::store(R::chain(&self.rounds, start, last, 0, &[]));
+                for (row, state) in states.iter_mut().enumerate() {
+                    *state ^= if nulls.is_null(from + row) { instead } else { 0 };
+                }
+            }
         }
     }
 
     /// A value of any length: whole blocks, and a last one that says how many bytes it holds.
     #[inline(always)]
     fn bytes(&self, start: u128, last: u128, bytes: &[u8]) -> R::Block {
-        let mut state = R::load(start);
-        let mut blocks = bytes.chunks_exact(16);
-        for block in blocks.by_ref() {
-            let mut whole = [0; 16];
-            whole.copy_from_slice(block);
-            state = self.block(state, u128::from_le_bytes(whole));
-        }
-        let rest = blocks.remainder().len();
-        self.block(state, last ^ tail(bytes, rest) ^ ((rest as u128) << 120))
-    }
-}
-
-/// The last bytes of a value, fewer than sixteen, padded with zeros.
-#[inline(always)]
-fn tail(bytes: &[u8], rest: usize) -> u128 {
-    let word = |at: usize| bytes.get(at..at + 8).map_or(0, |part| u64::from_le_bytes(part.try_into().unwrap_or_default()));
-    let half = |at: usize| bytes.get(at..at + 4).map_or(0, |part| u32::from_le_bytes(part.try_into().unwrap_or_default()));
-    let len = bytes.len();
-    match (rest, len) {
-        (0, _) => 0,
-        // Sixteen bytes that end where the value ends, less those before the rest: faster than copying a few.
-        (_, 16..) => (u128::from(word(len - 16)) | u128::from(word(len - 8)) << 64) >> (8 * (16 - rest)),
-        (8.., _) => u128::from(word(0)) | (u128::from(word(len - 8)) >> (8 * (16 - len))) << 64,
-        (4.., _) => u128::from(u64::from(half(0)) | (u64::from(half(len - 4)) >> (8 * (8 - len))) << 32),
-        _ => bytes.iter().rev().fold(0, |all, byte| all << 8 | u128::from(*byte)),
+        R::chain(&self.rounds, R::load(start), R::load(last), bytes.len() / 16, bytes)
     }
 }
 
@@ -325,7 +398,7 @@ fn tail(bytes: &[u8], rest: usize) -> u128 {
 /// every decimal(38, 18).
 const EXACT_SCALE: i16 = 18;
 /// 10^18.
-const TEN_18: i128 = 1_000_000_000_000_000_000;
+const TEN_18: u64 = 1_000_000_000_000_000_000;
 
 /// An exact number in the form that is hashed as one block: 10^18 times its value, if that is an integer of 128 bits. It is the number
 /// itself, not a remainder of it, so different numbers have different forms; and it speaks of the value alone, so that 5, 5.0 and 5.00 have
@@ -367,7 +440,7 @@ fn absorb<R: Rounds>(keys: &ColumnKeys, array: &dyn Array, states: &mut [u128]) 
     macro_rules! whole_numbers {
         ($type:ty) => {{
             let values = array.as_primitive::<$type>().values();
-            ready.fixed(single(Class::Exact), nulls, states, values, |value| (i128::from(value) * TEN_18) as u128);
+            ready.numbers::<true, _>(single(Class::Exact), nulls, states, values, TEN_18, i64::from);
         }};
     }
     macro_rules! floats {
@@ -379,10 +452,10 @@ fn absorb<R: Rounds>(keys: &ColumnKeys, array: &dyn Array, states: &mut [u128]) 
     }
     macro_rules! ticks {
         ($class:expr, $unit:expr) => {{
-            let nanos = i128::from(1_000_000_000 / ticks_per_second(*$unit));
+            let nanos = (1_000_000_000 / ticks_per_second(*$unit)) as u64;
             let plain = unpack(&DataType::Int64)?;
             let values = plain.as_primitive::<Int64Type>().values();
-            ready.fixed(single($class), nulls, states, values, |value| (i128::from(value) * nanos) as u128);
+            ready.numbers::<true, _>(single($class), nulls, states, values, nanos, |value| value);
         }};
     }
     match array.data_type() {
@@ -398,18 +471,29 @@ fn absorb<R: Rounds>(keys: &ColumnKeys, array: &dyn Array, states: &mut [u128]) 
         DataType::UInt8 => whole_numbers!(UInt8Type),
         DataType::UInt16 => whole_numbers!(UInt16Type),
         DataType::UInt32 => whole_numbers!(UInt32Type),
-        DataType::UInt64 => whole_numbers!(UInt64Type),
+        DataType::UInt64 => {
+            let values = array.as_primitive::<UInt64Type>().values();
+            ready.numbers::<false, _>(single(Class::Exact), nulls, states, values, TEN_18, |value| value as i64);
+        }
         DataType::Float16 => floats!(Float16Type, |value: <Float16Type as ArrowPrimitiveType>::Native| f64::from(value.to_f32())),
         DataType::Float32 => floats!(Float32Type, f64::from),
         DataType::Float64 => floats!(Float64Type, |value: f64| value),
         DataType::Decimal32(_, scale) => {
-            narrow_decimals::<R, Decimal32Type>(keys, &ready, array.as_primitive(), *scale, nulls, states, i128::from)
+            let values = array.as_primitive::<Decimal32Type>();
+            match narrow_power(*scale) {
+                Some(power) => ready.numbers::<true, _>(single(Class::Exact), nulls, states, values.values(), power, i64::from),
+                None => decimals::<R, Decimal32Type>(keys, &ready, values, *scale, nulls, states, i128::from),
+            }
         }
         DataType::Decimal64(_, scale) => {
-            narrow_decimals::<R, Decimal64Type>(keys, &ready, array.as_primitive(), *scale, nulls, states, i128::from)
+            let values = array.as_primitive::<Decimal64Type>();
+            match narrow_power(*scale) {
+                Some(power) => ready.numbers::<true, _>(single(Class::Exact), nulls, states, values.values(), power, |value| value),
+                None => decimals::<R, Decimal64Type>(keys, &ready, values, *scale, nulls, states, i128::from),
+            }
         }
         DataType::Decimal128(_, scale) => {
-            narrow_decimals::<R, Decimal128Type>(keys, &ready, array.as_primitive(), *scale, nulls, states, |value| value);
+            decimals::<R, Decimal128Type>(keys, &ready, array.as_primitive(), *scale, nulls, states, |value| value);
         }
         DataType::Decimal256(_, scale) => {
             let values = array.as_primitive::<Decimal256Type>();
@@ -444,19 +528,19 @@ fn absorb<R: Rounds>(keys: &ColumnKeys, array: &dyn Array, states: &mut [u128]) 
         DataType::Duration(unit) => ticks!(Class::Duration, unit),
         DataType::Time64(unit) => ticks!(Class::TimeOfDay, unit),
         DataType::Time32(unit) => {
-            let nanos = i128::from(1_000_000_000 / ticks_per_second(*unit));
+            let nanos = (1_000_000_000 / ticks_per_second(*unit)) as u64;
             let plain = unpack(&DataType::Int32)?;
             let values = plain.as_primitive::<Int32Type>().values();
-            ready.fixed(single(Class::TimeOfDay), nulls, states, values, |value| (i128::from(value) * nanos) as u128);
+            ready.numbers::<true, _>(single(Class::TimeOfDay), nulls, states, values, nanos, i64::from);
         }
         DataType::Date32 => {
             let values = array.as_primitive::<Date32Type>().values();
-            ready.fixed(single(Class::Date), nulls, states, values, |value| i128::from(value) as u128);
+            ready.numbers::<true, _>(single(Class::Date), nulls, states, values, 1, i64::from);
         }
         // Date64 counts milliseconds, and not every writer keeps to midnights: as an instant nothing is lost.
         DataType::Date64 => {
             let values = array.as_primitive::<Date64Type>().values();
-            ready.fixed(single(Class::Instant), nulls, states, values, |value| (i128::from(value) * 1_000_000) as u128);
+            ready.numbers::<true, _>(single(Class::Instant), nulls, states, values, 1_000_000, |value| value);
         }
         DataType::Dictionary(_, value_type) => {
             let dictionary = array.as_any_dictionary();
@@ -470,11 +554,23 @@ fn absorb<R: Rounds>(keys: &ColumnKeys, array: &dyn Array, states: &mut [u128]) 
                 states.iter_mut().for_each(|state| Ready::<R>::add(state, ready.null));
                 return Ok(());
             }
+            // A table of a fixed size needs no look whether a place lies in it.
+            let mut few = [0; FEW_VALUES];
+            let is_few = hashed.len() <= FEW_VALUES;
+            if is_few {
+                few[..hashed.len()].copy_from_slice(&hashed);
+            }
             macro_rules! look_up {
                 ($($key:ident => $type:ty),*) => {
                     match dictionary.keys().data_type() {
                         $(DataType::$key => {
                             let places = dictionary.keys().as_primitive::<$type>().values();
+                            if is_few && nulls.is_none() {
+                                for (place, state) in places.iter().zip(states) {
+                                    Ready::<R>::add(state, R::load(few[*place as usize % FEW_VALUES]));
+                                }
+                                return Ok(());
+                            }
                             for (row, state) in states.iter_mut().enumerate() {
                                 let is_null = nulls.is_some_and(|nulls| nulls.is_null(row));
                                 let known = hashed.get(places[row] as usize).filter(|_| !is_null);
@@ -518,8 +614,13 @@ fn absorb_boxed<R: Rounds>(keys: &ColumnKeys, array: &ArrayRef, states: &mut [u1
     absorb::<Portable>(keys, array.as_ref(), states)
 }
 
+/// By how much coefficients of a scale are multiplied, if that is so little that all of 64 bits fit 128 bits then.
+fn narrow_power(scale: i8) -> Option<u64> {
+    u32::try_from(EXACT_SCALE - i16::from(scale)).ok().and_then(|power| 10_u64.checked_pow(power))
+}
+
 #[inline(always)]
-fn narrow_decimals<R: Rounds, T: ArrowPrimitiveType>(
+fn decimals<R: Rounds, T: ArrowPrimitiveType>(
     keys: &ColumnKeys,
     ready: &Ready<R>,
     values: &PrimitiveArray<T>,
@@ -533,11 +634,6 @@ fn narrow_decimals<R: Rounds, T: ArrowPrimitiveType>(
     let power = u32::try_from(EXACT_SCALE - i16::from(scale)).ok().and_then(|power| 10_i128.checked_pow(power));
     let (power, most) = power.map_or((0, 0), |power| (power, i128::MAX as u128 / power as u128));
     let values = values.values();
-    if size_of::<T::Native>() <= 8 && most >= 1 << 63 {
-        // No coefficient of 64 bits is too large.
-        let payload = |value| (wide(value) * power) as u128;
-        return ready.fixed(keys.starts[Class::Exact as usize] ^ keys.last, nulls, states, values, payload);
-    }
     let mut encoded = Vec::new();
     for (row, state) in states.iter_mut().enumerate() {
         if nulls.is_some_and(|nulls| nulls.is_null(row)) {
@@ -569,49 +665,7 @@ fn text<R: Rounds, T: ByteArrayType>(
 ) where
     T::Native: AsRef<[u8]>,
 {
-    let start = keys.starts[class as usize];
-    let value = |row: usize| array.value(row).as_ref();
-    for_rows_by_blocks(
-        states.len(),
-        nulls,
-        |row| value(row).len(),
-        |row| {
-            let block = if nulls.is_some_and(|nulls| nulls.is_null(row)) { ready.null } else { ready.bytes(start, keys.last, value(row)) };
-            Ready::<R>::add(&mut states[row], block);
-        },
-    );
-}
-
-/// Visits rows in an order in which values of equally many blocks come one after another, in stretches of a few rows: the processor then
-/// guesses right how often a loop over blocks goes round, which costs more than the rounds themselves where it guesses wrong.
-#[inline(always)]
-fn for_rows_by_blocks(rows: usize, nulls: Option<&NullBuffer>, length: impl Fn(usize) -> usize, mut visit: impl FnMut(usize)) {
-    const KINDS: usize = 8;
-    const STRETCH: usize = 256;
-    let mut from = 0;
-    while from < rows {
-        let until = (from + STRETCH).min(rows);
-        let mut kinds = [0_u8; STRETCH];
-        let mut ends = [0_u16; KINDS + 1];
-        for (row, kind) in (from..until).zip(&mut kinds) {
-            let of = if nulls.is_some_and(|nulls| nulls.is_null(row)) { 0 } else { length(row) / 16 + usize::from(length(row) > 12) };
-            *kind = of.min(KINDS - 1) as u8;
-            ends[usize::from(*kind) + 1] += 1;
-        }
-        for kind in 0..KINDS {
-            ends[kind + 1] += ends[kind];
-        }
-        let mut order = [0_u8; STRETCH];
-        for (at, kind) in kinds[..until - from].iter().enumerate() {
-            let place = &mut ends[usize::from(*kind)];
-            order[usize::from(*place)] = at as u8;
-            *place += 1;
-        }
-        for at in &order[..until - from] {
-            visit(from + usize::from(*at));
-        }
-        from = until;
-    }
+    ready.texts(keys.starts[class as usize], keys.last, nulls, states, |row| array.value(row).as_ref());
 }
 
 #[inline(always)]
@@ -625,28 +679,7 @@ fn views<R: Rounds, T: ByteViewType>(
 ) where
     T::Native: AsRef<[u8]>,
 {
-    let start = keys.starts[class as usize];
-    let single = R::load(start ^ keys.last);
-    let views = &array.views()[..states.len()];
-    // The low half word of a view is the length; up to twelve bytes stand behind it.
-    for_rows_by_blocks(
-        states.len(),
-        nulls,
-        |row| views[row] as u32 as usize,
-        |row| {
-            let view = views[row];
-            let length = view as u32;
-            let block = if nulls.is_some_and(|nulls| nulls.is_null(row)) {
-                ready.null
-            } else if length <= 12 {
-                let bytes = (view >> 32) & ((1 << (8 * length)) - 1);
-                ready.block(single, bytes ^ (u128::from(length) << 120))
-            } else {
-                ready.bytes(start, keys.last, array.value(row).as_ref())
-            };
-            Ready::<R>::add(&mut states[row], block);
-        },
-    );
+    ready.texts(keys.starts[class as usize], keys.last, nulls, states, |row| array.value(row).as_ref());
 }
 
 #[cfg(test)]
