@@ -46,7 +46,7 @@ const FIRST_LISTED: usize = 1 << 16;
 /// Parts of the list, by the checksum of the row.
 const PARTS: usize = 64;
 /// Bytes of values that are kept for left-over rows, at most.
-const MOST_HELD_BYTES: u64 = 32 << 20;
+const MOST_HELD_BYTES: u64 = 16 << 20;
 /// Pieces of so many left-over rows are the first to lose their values when room is short: they mostly come from a stretch that one side
 /// lacks, or holds in another order.
 const LARGE_PIECE: usize = 512;
@@ -257,9 +257,7 @@ impl LeftOver {
     }
 
     fn hold(&mut self, side: Side, batch: RecordBatch, rows: Vec<Fingerprint>, keys: Vec<Fingerprint>) -> Result<(), DataFusionError> {
-        // A large piece would be the first to go.
-        let is_large = self.alignment.pruned && rows.len() >= LARGE_PIECE;
-        if self.lost || is_large && self.held_bytes > self.room() / 4 {
+        if self.lost {
             return Ok(());
         }
         let columns: Vec<usize> = (0..self.alignment.columns.min(batch.num_columns())).collect();
@@ -447,10 +445,7 @@ impl Held {
     }
 
     /// Those rows that are wanted, by their side and the checksums of row and key.
-    pub(super) fn only(
-        self,
-        mut wanted: impl FnMut(Side, &Fingerprint, &Fingerprint) -> bool,
-    ) -> Result<Option<Self>, DataFusionError> {
+    pub(super) fn only(self, mut wanted: impl FnMut(Side, &Fingerprint, &Fingerprint) -> bool) -> Result<Option<Self>, DataFusionError> {
         let sums = (0_u32..).zip(self.rows.iter().zip(&self.keys));
         let kept: Vec<u32> = sums.filter(|(_, (row, key))| wanted(self.side, row, key)).map(|(at, _)| at).collect();
         if kept.len() == self.rows.len() {

@@ -130,6 +130,8 @@ pub struct Differences {
     bytes: u64,
     runs: Vec<Run>,
     directory: Option<TempDir>,
+    /// Those of others that were added to these.
+    directories: Vec<TempDir>,
     files: u64,
     /// Where the last one lies that can still be listed, of classes of which there are more.
     bound: BTreeMap<&'static str, Vec<u8>>,
@@ -158,6 +160,7 @@ impl Differences {
             bytes: 0,
             runs: Vec::new(),
             directory: None,
+            directories: Vec::new(),
             files: 0,
             bound: BTreeMap::new(),
             listed: BTreeMap::new(),
@@ -169,11 +172,47 @@ impl Differences {
 
     /// Takes one. [`Self::fit`] has to follow before many more.
     pub(super) fn push(&mut self, difference: Difference) {
-        if self.bound.get(difference.class).is_some_and(|bound| difference.order > *bound) {
+        if self.is_beyond(difference.class, &difference.order) {
             return;
         }
         self.bytes += difference.bytes();
         self.held.push(difference);
+    }
+
+    /// True where one that lies there cannot be listed, for all that is known.
+    pub(super) fn is_beyond(&self, class: &str, order: &[u8]) -> bool {
+        self.bound.get(class).is_some_and(|bound| order > bound.as_slice())
+    }
+
+    /// Drops what cannot be listed, if that is much, so that more of the kind need not be made.
+    pub(super) fn narrow(&mut self) {
+        if self.held.len() as u64 > self.most.saturating_mul(2) {
+            self.trim();
+        }
+    }
+
+    /// One for a share of the same work, to be added to this.
+    pub(super) fn part(&self, of: usize) -> Self {
+        let part = Self::new(usize::try_from(self.most).unwrap_or(usize::MAX), self.room / of.max(1) as u64);
+        Self { bound: self.bound.clone(), ..part }
+    }
+
+    /// Adds those of another that was not put in order yet.
+    ///
+    /// # Errors
+    /// They had to go to disk, and could not.
+    pub(super) fn absorb(&mut self, other: Self) -> Result<()> {
+        let Self { held, runs, directory, directories, bound, .. } = other;
+        for (class, theirs) in bound {
+            let mine = self.bound.entry(class).or_insert_with(|| theirs.clone());
+            if theirs < *mine {
+                *mine = theirs;
+            }
+        }
+        self.runs.extend(runs);
+        self.directories.extend(directory.into_iter().chain(directories));
+        held.into_iter().for_each(|difference| self.push(difference));
+        self.fit()
     }
 
     /// Makes room for more.
@@ -195,12 +234,16 @@ impl Differences {
     fn trim(&mut self) {
         self.held.sort_unstable_by(|a, b| a.canonical().cmp(&b.canonical()));
         let (mut class, mut kept) = ("", 0);
-        let most = self.most;
+        let (most, bound) = (self.most, &mut self.bound);
         self.held.retain(|difference| {
             if difference.class != class {
                 (class, kept) = (difference.class, 0);
             }
             kept += 1;
+            // Whatever comes behind the last of a full list cannot be listed.
+            if kept == most && bound.get(class).is_none_or(|bound| difference.order < *bound) {
+                bound.insert(class, difference.order.clone());
+            }
             kept <= most
         });
         self.bytes = self.held.iter().map(Difference::bytes).sum();

@@ -217,6 +217,21 @@ impl SideHasher {
     }
 }
 
+/// The least and the greatest of some numbers, from one look at them, four at a time.
+fn ends_of(numbers: &[i64]) -> Option<(i64, i64)> {
+    let (fours, rest) = numbers.as_chunks::<4>();
+    let first = *numbers.first()?;
+    let (mut least, mut greatest) = ([first; 4], [first; 4]);
+    for four in fours {
+        for lane in 0..4 {
+            least[lane] = least[lane].min(four[lane]);
+            greatest[lane] = greatest[lane].max(four[lane]);
+        }
+    }
+    let ends = rest.iter().chain(&least).min().zip(rest.iter().chain(&greatest).max());
+    ends.map(|(least, greatest)| (*least, *greatest))
+}
+
 /// Event times of a batch in the common type.
 #[derive(Debug)]
 pub(super) struct Times {
@@ -255,7 +270,10 @@ impl Times {
     /// The first and the last of them.
     pub(super) fn extent(&self) -> Option<(i128, i128)> {
         let ticks = self.ticks.as_ref()?.as_primitive::<Int64Type>();
-        let (first, last) = (arrow::compute::min(ticks)?, arrow::compute::max(ticks)?);
+        let (first, last) = match ticks.null_count() {
+            0 => ends_of(ticks.values())?,
+            _ => (arrow::compute::min(ticks)?, arrow::compute::max(ticks)?),
+        };
         Some((i128::from(first) * self.per_tick, i128::from(last) * self.per_tick))
     }
 

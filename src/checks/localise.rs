@@ -53,6 +53,9 @@ use crate::progress::Progress;
 use crate::source::Opened;
 use crate::staging::{Prepared, Shower};
 
+/// Groups of keys that are settled at a time, at most: each takes several times the room of its rows.
+const MOST_SETTLING: usize = 4;
+
 /// Which rows to read again.
 enum Suspects {
     /// Those whose keys have one of these tags.
@@ -729,13 +732,34 @@ impl Look<'_> {
     }
 
     fn settle_store(&self, screened: &Screened, columns: &[usize], store: Store, found: &mut Localised) -> Result<()> {
-        let mut groups = store.into_groups()?;
+        let groups = store.into_groups()?;
         let nameless = Nameless { keys: nameless_keys(screened), seed: self.seed };
         self.progress.stage(&format!("settling {}", self.prepared.stream.name), Some(groups.len() as u64));
-        while let Some(batches) = groups.next()? {
-            let gathered = Gathered::new(self.prepared, columns, batches).map_err(Error::engine("settling what differs"))?;
-            Settle::new(self.prepared, screened.windowing, self.shower, gathered, &nameless, self.options.max_findings)?.run(found)?;
-            self.progress.advance(1);
+        // Groups that come from disk are as large as may be held.
+        let workers = if groups.is_spilled() { 1 } else { self.options.threads.clamp(1, MOST_SETTLING).min(groups.len()) };
+        let groups = Mutex::new(groups);
+        let settle = |found: &mut Localised| -> Result<()> {
+            loop {
+                // A poisoned lock means that another worker panicked, and then that is what is reported.
+                let Some(batches) = groups.lock().unwrap_or_else(PoisonError::into_inner).next()? else { return Ok(()) };
+                let gathered = Gathered::new(self.prepared, columns, batches).map_err(engine)?;
+                Settle::new(self.prepared, screened.windowing, self.shower, gathered, &nameless, self.options.max_findings)?.run(found)?;
+                found.differences.narrow();
+                self.progress.advance(1);
+            }
+        };
+        if workers < 2 {
+            return settle(found);
+        }
+        let parts = std::thread::scope(|scope| {
+            let settle = &settle;
+            let started: Vec<_> =
+                (0..workers).map(|_| found.part(workers)).map(|mut part| scope.spawn(move || settle(&mut part).map(|()| part))).collect();
+            started.into_iter().map(std::thread::ScopedJoinHandle::join).collect::<Vec<_>>()
+        });
+        for part in parts {
+            let gave_up = |_| engine(DataFusionError::Execution("settling what differs gave up".to_string()));
+            found.absorb(part.map_err(gave_up)??)?;
         }
         Ok(())
     }

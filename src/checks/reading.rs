@@ -77,12 +77,27 @@ impl Near {
 
     /// Rows at some positions.
     pub(super) fn positions(prepared: &Prepared, positions: impl Iterator<Item = Position>) -> Self {
-        let mut without = false;
-        let placed = positions.filter_map(|position| {
-            without |= position.is_none();
-            position.map(|at| (i128::from(at), i128::from(at) + 1))
-        });
-        let ranges = Intervals::of(placed).few(MOST_RANGES);
+        let (mut without, mut placed) = (false, Vec::new());
+        for position in positions {
+            match position {
+                Some(at) => placed.push(at),
+                None => without = true,
+            }
+        }
+        placed.sort_unstable();
+        // Spaces as narrow as this are not among the widest, or all are.
+        let slack = match (placed.first(), placed.last()) {
+            (Some(first), Some(last)) => (i128::from(*last) - i128::from(*first)) / (1 << 16),
+            _ => 0,
+        };
+        let mut together: Vec<(i128, i128)> = Vec::new();
+        for at in placed.into_iter().map(i128::from) {
+            match together.last_mut() {
+                Some((_, until)) if at - *until <= slack => *until = at + 1,
+                _ => together.push((at, at + 1)),
+            }
+        }
+        let ranges = Intervals::of(together).few(MOST_RANGES);
         // They come from numbers of this size.
         let whole = |at: i128| i64::try_from(at).unwrap_or(i64::MAX);
         let ranges = ranges.iter().map(|(from, until)| (whole(from), whole(until - 1))).collect();

@@ -11,6 +11,7 @@
 //!                                └─► repeats           (keys that come twice, where that is asked)
 //! ```
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -62,10 +63,17 @@ const MOST_SERIES_WINDOWS: i128 = 250_000;
 /// Batches that a reader may be ahead of the other side's. Some files must be decompressed a row group at a time, and the other reader should
 /// not stand still for so long.
 const BATCHES_AHEAD: usize = 64;
+/// Batches of very many columns may be so many ahead, whatever they hold: else, of sides that do not start their row groups at the same rows, one always
+/// waits until the other has decompressed one.
+const LEAST_AHEAD: usize = 4;
 /// About so many bytes at most.
-const BYTES_AHEAD: usize = 24 << 20;
+const BYTES_AHEAD: usize = 16 << 20;
 
 const HOUR: i128 = 3_600_000_000_000;
+/// Numbers from the least on that are places in a table, where a series is a number.
+const NEAR_SERIES: usize = 1 << 16;
+/// Batches after which such a table is given up, if each had other numbers.
+const BATCHES_BESIDE: u32 = 64;
 /// Series that are found again without a search; a power of two.
 const RECENT_SERIES: usize = 1 << 12;
 
@@ -540,7 +548,7 @@ impl Pass<'_> {
         let alignment = Arc::new(self.alignment(&readings, lanes));
         // Wide batches are few.
         let batch_bytes = self.options.batch_size * self.prepared.paired.len().max(1) * 10;
-        let ahead = (BYTES_AHEAD / batch_bytes.max(1)).clamp(2, BATCHES_AHEAD);
+        let ahead = (BYTES_AHEAD / batch_bytes.max(1)).clamp(LEAST_AHEAD, BATCHES_AHEAD);
         let (mut outlets, mut joined) = ([Vec::new(), Vec::new()], JoinSet::new());
         for _ in 0..lanes {
             let ((to_a, from_a), (to_b, from_b)) = (channel(ahead), channel(ahead));
@@ -814,12 +822,53 @@ struct Partial {
     rising: Rising,
     /// The series that were looked up last, by the low bits of their checksums.
     recent: Vec<(u128, u32)>,
+    near: NearSeries,
     grouping: Grouping,
     cut: Cut,
     /// How many series there are, also those that are not kept.
     distinct: Distinct,
     /// Series when it was last looked how much they hold, and batches since.
     looked: (usize, usize),
+}
+
+/// Places of series that are numbers, by the number.
+#[derive(Debug, Clone, Default)]
+struct NearSeries {
+    from: i64,
+    places: Vec<u32>,
+    /// Batches with numbers that are not there.
+    beside: u32,
+}
+
+impl NearSeries {
+    fn place(&self, number: i64) -> Option<usize> {
+        usize::try_from(number.wrapping_sub(self.from).cast_unsigned()).ok()
+    }
+
+    /// The place of each number, if all are known.
+    fn find(&self, numbers: &[i64]) -> Option<Vec<u32>> {
+        let mut all = !self.places.is_empty();
+        let mut found = Vec::with_capacity(if all { numbers.len() } else { return None });
+        for number in numbers {
+            let place = self.place(*number).and_then(|at| self.places.get(at)).copied().unwrap_or(u32::MAX);
+            all &= place != u32::MAX;
+            found.push(place);
+        }
+        all.then_some(found)
+    }
+
+    fn learn(&mut self, numbers: &[i64], places: &[u32]) {
+        self.beside += 1;
+        if self.places.is_empty() {
+            self.from = numbers.iter().min().copied().unwrap_or(0);
+            self.places = vec![u32::MAX; NEAR_SERIES];
+        }
+        for (number, place) in numbers.iter().zip(places) {
+            if let Some(known) = self.place(*number).and_then(|at| self.places.get_mut(at)) {
+                *known = *place;
+            }
+        }
+    }
 }
 
 /// A series, and the window into which its last row fell: rows mostly come in order.
@@ -910,11 +959,17 @@ impl SeriesPartial {
             let known = self.open.as_ref().map(|open| (open.window, open.ticks)).filter(|(_, (start, end))| *start <= tick && tick < *end);
             let is_known = known.is_some();
             let (window, (start, end)) = known.unwrap_or_else(|| pace.window_of(tick));
-            let (mut first, mut last, mut checksum) = (tick, tick, Checksum::default());
-            for (tick, sum) in ticks[at..].iter().zip(&sums[at..]) {
-                // The first row makes the run, so every run takes a row.
+            // Rows mostly come in order: of those nothing is to be asked but how far each is from the one before. The first row makes the run,
+            // so every run takes a row.
+            let in_order = |pair: &&[i64]| {
+                pair[1] >= pair[0] && pair[1] < end && pair[1].wrapping_sub(pair[0]).cast_unsigned() <= pace.reach.cast_unsigned()
+            };
+            let rows = 1 + ticks[at..].windows(2).take_while(in_order).count();
+            let (mut first, mut last, mut checksum) = (tick, ticks[at + rows - 1], Checksum::default());
+            sums[at..at + rows].iter().for_each(|sum| checksum.add(*sum));
+            for (tick, sum) in ticks[at + rows..].iter().zip(&sums[at + rows..]) {
                 let apart = tick.checked_sub(last).unwrap_or(i64::MAX).max(first.checked_sub(*tick).unwrap_or(i64::MAX));
-                if checksum.rows > 0 && (*tick < start || *tick >= end || apart > pace.reach) {
+                if *tick < start || *tick >= end || apart > pace.reach {
                     break;
                 }
                 first = first.min(*tick);
@@ -1007,6 +1062,7 @@ impl Partial {
             extent: None,
             rising: Rising::default(),
             recent: Vec::new(),
+            near: NearSeries::default(),
             grouping: Grouping::default(),
             cut: Cut::new(plan.slice.clone()),
             distinct: Distinct::default(),
@@ -1161,6 +1217,7 @@ impl Partial {
         self.series.retain(|series| cut.holds(&series.bytes));
         self.series_ids = self.series.iter().enumerate().map(|(at, series)| (series.group, at)).collect();
         self.recent.clear();
+        self.near = NearSeries::default();
         if plan.order.as_ref().is_some_and(|order| order.by_series) {
             self.rising.lose();
         }
@@ -1192,6 +1249,14 @@ impl Partial {
                 self.series.push(SeriesPartial::new(Arc::from([]), 0, plan.reach, "{}".to_string()));
             }
             return Ok(None);
+        }
+        let numbers = match plan.series.as_slice() {
+            [place] if self.near.beside < BATCHES_BESIDE => Some(plan.hasher.canonicaliser.column(*place, batch)?.0),
+            _ => None,
+        };
+        let numbers = numbers.as_ref().and_then(|numbers| numbers.as_primitive_opt::<Int64Type>()).filter(|all| all.null_count() == 0);
+        if let Some(ids) = numbers.and_then(|numbers| self.near.find(numbers.values())) {
+            return Ok(Some(ids));
         }
         let groups = plan.hasher.group(batch, &plan.series)?;
         let mut canonical: Option<(RecordBatch, Vec<ColumnEncoder>)> = None;
@@ -1235,6 +1300,9 @@ impl Partial {
             };
             self.recent[slot] = (group, id);
             ids.push(id);
+        }
+        if let Some(numbers) = numbers {
+            self.near.learn(numbers.values(), &ids);
         }
         Ok(Some(ids))
     }
@@ -1315,7 +1383,9 @@ impl Partial {
                 Some(ids) => {
                     self.grouping.sort(ids, self.series.len());
                     let grouping = &self.grouping;
-                    let (ticks, sums) = (grouping.gather(ticks), grouping.gather(sums));
+                    // Where nothing was hashed, all sums are zero.
+                    let sums = if plan.summed() { Cow::Owned(grouping.gather(sums)) } else { Cow::Borrowed(sums) };
+                    let ticks = grouping.gather(ticks);
                     let numbers = numbers.map(|numbers| grouping.gather(&numbers));
                     let keys = keys.map(|keys| grouping.gather(&keys));
                     for (id, rows) in grouping.ranges() {
@@ -1518,6 +1588,11 @@ impl Partial {
 }
 
 impl Plan {
+    /// Whether rows or keys are hashed.
+    fn summed(&self) -> bool {
+        self.whole || self.repeats.is_some()
+    }
+
     /// The series' columns in canonical form, and their encoders.
     fn series_columns(&self, batch: &RecordBatch) -> Result<(RecordBatch, Vec<ColumnEncoder>), DataFusionError> {
         let mut fields = Vec::new();

@@ -55,6 +55,50 @@ pub struct Localised {
     pub tolerated: bool,
 }
 
+impl Localised {
+    /// One for a share of the same work, to be added to this.
+    pub(super) fn part(&self, of: usize) -> Self {
+        Self { differences: self.differences.part(of), ..Self::default() }
+    }
+
+    /// Adds what another share of the work came to.
+    ///
+    /// # Errors
+    /// What differs had to go to disk, and could not.
+    pub(super) fn absorb(&mut self, other: Self) -> Result<()> {
+        let Self {
+            differences,
+            found,
+            matched,
+            missing,
+            missing_rows,
+            unexpected,
+            unexpected_rows,
+            mismatched,
+            duplicated,
+            surplus_rows,
+            original_rows,
+            rows_read,
+            tolerated,
+        } = other;
+        for (what, count) in found {
+            *self.found.entry(what).or_default() += count;
+        }
+        self.matched += matched;
+        self.missing += missing;
+        self.missing_rows += missing_rows;
+        self.unexpected += unexpected;
+        self.unexpected_rows += unexpected_rows;
+        self.mismatched += mismatched;
+        self.duplicated += duplicated;
+        self.surplus_rows += surplus_rows;
+        self.original_rows += original_rows;
+        self.rows_read += rows_read;
+        self.tolerated |= tolerated;
+        self.differences.absorb(differences)
+    }
+}
+
 /// Rows to be looked at, as they are and in canonical form.
 pub(super) struct Gathered {
     /// Places of the paired columns that were read.
@@ -486,7 +530,7 @@ impl<'a> Settle<'a> {
             let name = &self.prepared.paired[place].name;
             let text = |at: At| self.shower.text(name, self.gathered.raw[at.batch as usize].column(slot), at.row as usize);
             let Some(place_of) = self.earliest([a, b].into_iter()) else { continue };
-            if !self.counts(found, "value_mismatch", None, None) {
+            if !self.counts(found, "value_mismatch", None, None, place_of) {
                 continue;
             }
             let mut difference = self.describe("value_mismatch", None, None, None, place_of, 1);
@@ -518,7 +562,7 @@ impl<'a> Settle<'a> {
     ) {
         // Equal rows lie in one place, so a few of many copies are enough.
         let Some(first) = self.earliest(a.iter().chain(b).copied().take(64)) else { return };
-        if !self.counts(found, "duplicate_key", Some(kind), Some(severity)) {
+        if !self.counts(found, "duplicate_key", Some(kind), Some(severity), first) {
             return;
         }
         let mut difference = self.describe("duplicate_key", Some(kind), Some(severity), side, first, rows);
@@ -558,7 +602,7 @@ impl<'a> Settle<'a> {
         rows: u64,
     ) {
         let Some(at) = at else { return };
-        if !self.counts(found, class, kind, severity) {
+        if !self.counts(found, class, kind, severity, at) {
             return;
         }
         let mut difference = self.describe(class, kind, severity, side, at, rows);
@@ -573,12 +617,12 @@ impl<'a> Settle<'a> {
 
     /// Counts a finding; true if it is to be listed too. Keys come in order, so once a class has more than are listed, what follows in this
     /// run is not among the first of them. A few more are let through, since those of one key are in no order.
-    fn counts(&self, found: &mut Localised, class: &'static str, kind: Option<&'static str>, severity: Option<Severity>) -> bool {
+    fn counts(&self, found: &mut Localised, class: &'static str, kind: Option<&'static str>, severity: Option<Severity>, at: At) -> bool {
         *found.found.entry((class, kind, severity)).or_default() += 1;
         let mut listed = self.listed.borrow_mut();
         let listed = listed.entry(class).or_default();
         *listed += 1;
-        *listed <= self.most.saturating_add(16)
+        *listed <= self.most.saturating_add(16) && !found.differences.is_beyond(class, self.key(at).as_ref())
     }
 
     /// The row that says where a finding lies: the earliest, so that swapping the sides changes nothing.

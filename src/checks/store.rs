@@ -24,7 +24,7 @@ use crate::domain::{Fingerprint, Side};
 use crate::error::{Error, Result};
 
 /// Rows that are settled together at most, about, where all of them are in memory.
-const ROWS_A_GROUP: usize = 1 << 16;
+const ROWS_A_GROUP: usize = 1 << 15;
 /// Files that are open at once at most.
 const MOST_PARTITIONS: usize = 256;
 /// What settling needs for each byte of a row: the row, its canonical form, and both as sortable bytes.
@@ -216,6 +216,11 @@ impl Groups {
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.spilled.as_ref().map_or(self.groups, |spilled| spilled.partitions.len())
+    }
+
+    /// Whether they come from disk.
+    pub(super) fn is_spilled(&self) -> bool {
+        self.spilled.is_some()
     }
 
     /// The rows of the next group; `None` after the last.

@@ -81,12 +81,6 @@ pub(super) fn suspect(prepared: &Prepared, side: Side, seed: &Seed, tags: &Arc<T
     // Only the names and their places matter.
     let batches = Schema::new(names.iter().map(|name| Field::new(name, DataType::Null, true)).collect::<Vec<_>>());
     let hasher = SideHasher::new(side, prepared, seed, &batches);
-    let function = Suspect {
-        signature: Signature::variadic_any(Volatility::Immutable),
-        names,
-        side,
-        hasher,
-        tags: tags.clone(),
-    };
+    let function = Suspect { signature: Signature::variadic_any(Volatility::Immutable), names, side, hasher, tags: tags.clone() };
     ScalarUDF::from(function).call(arguments)
 }
