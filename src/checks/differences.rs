@@ -868,7 +868,29 @@ mod tests {
             let mut rng = StdRng::seed_from_u64(seed);
             let mut all: Vec<Difference> = (0..rng.random_range(1..6_000)).map(|_| random(&mut rng)).collect();
             let most = [3, 100, 700, usize::MAX][rng.random_range(0..4)];
-            let stores = [u64::MAX, 8_000, 50_000, 300_000].map(|room| store(&all, most, room));
+            let mut stores = [u64::MAX, 8_000, 50_000, 300_000].map(|room| store(&all, most, room)).to_vec();
+            // Taken in shares that are added to what was there, as several threads do.
+            for room in [u64::MAX, 50_000] {
+                let (first, rest) = all.split_at(all.len() / 3);
+                let mut whole = Differences::new(most, room);
+                first.iter().for_each(|difference| whole.push(difference.clone()));
+                whole.fit().unwrap();
+                let parts: Vec<Differences> = rest
+                    .chunks(rest.len().div_ceil(3).max(1))
+                    .map(|share| {
+                        let mut part = whole.part(3);
+                        for difference in share {
+                            part.push(difference.clone());
+                            part.fit().unwrap();
+                            part.narrow();
+                        }
+                        part
+                    })
+                    .collect();
+                parts.into_iter().for_each(|part| whole.absorb(part).unwrap());
+                whole.finish().unwrap();
+                stores.push(Arc::new(whole));
+            }
             all.sort_by(|a, b| a.canonical().cmp(&b.canonical()));
             let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
             all.retain(|difference| {

@@ -299,3 +299,16 @@ impl Times {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ends_are_the_least_and_the_greatest() {
+        for rows in 0..40_u64 {
+            let numbers: Vec<i64> = (0..rows).map(|row| row.wrapping_mul(0x9e37_79b9_7f4a_7c15).cast_signed()).collect();
+            assert_eq!(ends_of(&numbers), numbers.iter().copied().min().zip(numbers.iter().copied().max()));
+        }
+    }
+}

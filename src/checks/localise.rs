@@ -191,7 +191,7 @@ impl Look<'_> {
         if list.is_empty() {
             return Ok(others.into_iter().collect());
         }
-        // What is held are values of all that is listed and of nothing else.
+        // What is held are values of rows that are listed, and of no others.
         let mut kept = Vec::new();
         for held in held {
             kept.extend(held.only(|_, _, key| !others.contains(&tag_of(*key))).map_err(engine)?);

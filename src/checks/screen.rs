@@ -63,9 +63,6 @@ const MOST_SERIES_WINDOWS: i128 = 250_000;
 /// Batches that a reader may be ahead of the other side's. Some files must be decompressed a row group at a time, and the other reader should
 /// not stand still for so long.
 const BATCHES_AHEAD: usize = 64;
-/// Batches of very many columns may be so many ahead, whatever they hold: else, of sides that do not start their row groups at the same rows, one always
-/// waits until the other has decompressed one.
-const LEAST_AHEAD: usize = 4;
 /// About so many bytes at most.
 const BYTES_AHEAD: usize = 16 << 20;
 
@@ -548,7 +545,7 @@ impl Pass<'_> {
         let alignment = Arc::new(self.alignment(&readings, lanes));
         // Wide batches are few.
         let batch_bytes = self.options.batch_size * self.prepared.paired.len().max(1) * 10;
-        let ahead = (BYTES_AHEAD / batch_bytes.max(1)).clamp(LEAST_AHEAD, BATCHES_AHEAD);
+        let ahead = (BYTES_AHEAD / batch_bytes.max(1)).clamp(2, BATCHES_AHEAD);
         let (mut outlets, mut joined) = ([Vec::new(), Vec::new()], JoinSet::new());
         for _ in 0..lanes {
             let ((to_a, from_a), (to_b, from_b)) = (channel(ahead), channel(ahead));
@@ -1778,4 +1775,42 @@ fn finish(prepared: &Prepared, mut partials: Vec<Partial>, known: Option<usize>)
     };
     settle_grids(prepared, &mut screened);
     screened
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{Rng, SeedableRng, rngs::StdRng};
+
+    use super::*;
+
+    /// A table of places says what was learned, and nothing where a number is not known, wherever numbers lie.
+    #[test]
+    fn series_that_are_numbers_are_found_where_they_were_put() {
+        for seed in 0..50 {
+            let mut rng = StdRng::seed_from_u64(seed);
+            let from = [0, i64::MIN, i64::MAX - 40, -17][rng.random_range(0..4)];
+            let mut near = NearSeries::default();
+            let mut known: HashMap<i64, u32> = HashMap::new();
+            for _ in 0..20 {
+                let numbers: Vec<i64> = (0..100)
+                    .map(|_| if rng.random_bool(0.9) { from.wrapping_add(rng.random_range(0..40)) } else { rng.random() })
+                    .collect();
+                let all = numbers.iter().map(|number| known.get(number).copied()).collect::<Option<Vec<u32>>>();
+                let found = near.find(&numbers);
+                assert!(found.is_none() || found == all, "seed {seed}");
+                let places: Vec<u32> = numbers
+                    .iter()
+                    .map(|number| {
+                        let next = known.len() as u32;
+                        *known.entry(*number).or_insert(next)
+                    })
+                    .collect();
+                near.learn(&numbers, &places);
+            }
+            let those: Vec<i64> = (0..40).map(|at| from.wrapping_add(at)).filter(|number| known.contains_key(number)).collect();
+            if those.iter().all(|number| number.wrapping_sub(near.from).cast_unsigned() < NEAR_SERIES as u64) {
+                assert_eq!(near.find(&those), Some(those.iter().map(|number| known[number]).collect()), "seed {seed}");
+            }
+        }
+    }
 }

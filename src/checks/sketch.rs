@@ -344,4 +344,36 @@ mod tests {
         assert!(!(0..5_000).any(|_| tags.contains(rng.random())));
         assert!(!Tags::default().contains(1));
     }
+
+    #[test]
+    fn tags_are_found_in_their_order_and_no_others() {
+        for seed in 0..60 {
+            let mut rng = StdRng::seed_from_u64(seed);
+            let many = [0, 1, 2, 7, 900, 20_000][rng.random_range(0..6)];
+            // Some lie close together, at either end.
+            let narrow = rng.random_bool(0.3);
+            let draw = |rng: &mut StdRng| {
+                if narrow {
+                    rng.random_range(0..3_000) + u64::from(rng.random::<bool>()) * (LOW - 4_000)
+                } else {
+                    rng.random::<u64>() & LOW
+                }
+            };
+            let known: BTreeSet<u64> = (0..many).map(|_| draw(&mut rng)).collect();
+            let tags = Tags::new(known.iter().rev().copied().chain(known.iter().copied()));
+            assert_eq!(tags.iter().collect::<Vec<_>>(), known.iter().copied().collect::<Vec<_>>());
+            for (at, tag) in known.iter().enumerate() {
+                assert_eq!(tags.position(*tag), Some(at));
+                assert!(tags.contains(u128::from(*tag) | u128::from(rng.random::<u64>()) << 64));
+            }
+            for _ in 0..2_000 {
+                let tag = draw(&mut rng);
+                assert_eq!(tags.position(tag).is_some(), known.contains(&tag));
+                assert_eq!(tags.contains(u128::from(tag)), known.contains(&tag));
+            }
+            for edge in [0, LOW] {
+                assert_eq!(tags.contains(u128::from(edge)), known.contains(&edge));
+            }
+        }
+    }
 }

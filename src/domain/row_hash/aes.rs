@@ -256,7 +256,6 @@ mod wide {
     use super::{Native, Rounds};
 
     /// How many bytes a last block holds, where they stand.
-
     static COUNTS: [u128; 16] = {
         let mut counts = [0; 16];
         let mut count = 0;
