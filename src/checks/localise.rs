@@ -67,8 +67,6 @@ enum Suspects {
 /// The second look at one stream.
 struct Look<'a> {
     prepared: &'a Prepared,
-    /// The same, for filters that live in plans.
-    shared: Arc<Prepared>,
     options: &'a RunOptions,
     seed: &'a Seed,
     shower: &'a Shower,
@@ -92,8 +90,7 @@ pub async fn localise(
     context: Arc<TaskContext>,
     progress: &Progress,
 ) -> Result<Localised> {
-    let shared = Arc::new(prepared.clone());
-    let mut look = Look { prepared, shared, options, seed, shower, context, progress, stages: Vec::new(), near: None };
+    let mut look = Look { prepared, options, seed, shower, context, progress, stages: Vec::new(), near: None };
     let outcome = look.run(screened).await;
     screened.stages.append(&mut look.stages);
     outcome
@@ -723,7 +720,7 @@ impl Look<'_> {
             Choice::Of { tags, near } => {
                 let near = near.as_ref().filter(|_| self.options.shortcuts.statistics);
                 let near = near.and_then(|near| near[opened.side.index()].predicate(self.prepared, opened));
-                (Some(suspect(&self.shared, opened.side, self.seed, tags)), near)
+                (Some(suspect(self.prepared, opened.side, self.seed, tags)), near)
             }
             Choice::All => (None, None),
         };

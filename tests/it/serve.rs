@@ -197,11 +197,8 @@ fn the_ready_made_queries_are_views_that_answer_as_the_console_does() {
     assert_eq!(code, "42P01", "{words}");
 }
 
-/// What docs/serve.md shows: the server over TLS with its openssl command and its password, the statements typed into psql, the panel of Grafana
-/// as its plugin sends it, and the notebook. Only addresses, ports and folders are the test's own.
-#[test]
-fn the_page_of_the_server_shows_what_works() {
-    let page = fs::read_to_string(super::outside::repository().join("docs/serve.md")).expect("the page");
+/// A folder with the report of the flights, whose outage was not wholly filled.
+fn verified_flights() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a directory");
     let flights = super::outside::repository().join("fixtures/flights-outage/gapless.toml");
     let verified = Command::new(env!("CARGO_BIN_EXE_gapless"))
@@ -211,6 +208,15 @@ fn the_page_of_the_server_shows_what_works() {
         .status()
         .expect("gapless runs");
     assert_eq!(verified.code(), Some(1));
+    folder
+}
+
+/// What docs/serve.md shows: the server over TLS with its openssl command and its password, the statements typed into psql, the panel of Grafana
+/// as its plugin sends it, and the notebook. Only addresses, ports and folders are the test's own.
+#[test]
+fn the_page_of_the_server_shows_what_works() {
+    let page = fs::read_to_string(super::outside::repository().join("docs/serve.md")).expect("the page");
+    let folder = verified_flights();
     let report = folder.path().join("gapless-report");
     // The lines that are indented are commands; one that ends with a backslash goes on.
     let typed = page.replace("\\\n", " ");
@@ -280,15 +286,7 @@ fn the_page_of_the_server_shows_what_works() {
 /// What psql shows of the fixture, pinned: the tables, the columns of one, and answers of every type.
 #[test]
 fn the_wire_is_pinned() {
-    let folder = tempfile::tempdir().expect("a directory");
-    let flights = super::outside::repository().join("fixtures/flights-outage/gapless.toml");
-    let verified = Command::new(env!("CARGO_BIN_EXE_gapless"))
-        .current_dir(folder.path())
-        .args(["verify", "--quiet", "--job"])
-        .arg(&flights)
-        .status()
-        .expect("gapless runs");
-    assert_eq!(verified.code(), Some(1));
+    let folder = verified_flights();
     let server = Server::start(&folder.path().join("gapless-report"));
     let shown = |statement: &str| {
         let output = server.client(&["-c", statement], &[]);
